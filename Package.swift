@@ -1,0 +1,166 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// Settings of every target of ours (shared STYLE.md F1): Swift 6 mode, every upcoming feature, warnings as errors.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+    .treatAllWarnings(as: .error),
+    .treatWarning("DeprecatedDeclaration", as: .warning),
+]
+
+/// Settings of a target that calls C: every `unsafe` expression is marked in the source.
+let settingsCallingC = settings + [.strictMemorySafety()]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], callsC: Bool = false) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: callsC ? settingsCallingC : settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency], callsC: Bool = false) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: callsC ? settingsCallingC : settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+func systemLibrary(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
+
+let package = Package(
+    name: "tentacle",
+    products: [
+        .library(name: "Halibut", targets: ["Halibut"]),
+        .executable(name: "tentacle", targets: ["tentacle"]),
+        .executable(name: "tentacle-agent", targets: ["tentacle-agent"]),
+        .executable(name: "tentacle-launcher", targets: ["tentacle-launcher"]),
+        .executable(name: "tentacle-server", targets: ["tentacle-server"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.1.0"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    ],
+    targets: [
+        // The distribution's own C libraries, and the kernel.
+        systemLibrary("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
+        systemLibrary("CSystemd", pkgConfig: "libsystemd", apt: "libsystemd-dev"),
+        systemLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        systemLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        .target(name: "CLinux"),
+
+        // The wire.
+        library("SecureTransport", ["COpenSSL", nioCore], callsC: true),
+        library("BSON"),
+        library("HalibutProtocol", ["BSON", "CZlib", nioCore], callsC: true),
+        library("Halibut", ["BSON", "HalibutProtocol", "SecureTransport", nioCore, nioPosix, logging]),
+        library("HalibutTesting", ["BSON", "Halibut", "HalibutProtocol", "SecureTransport", nioCore, nioEmbedded]),
+        library("TentacleContracts"),
+
+        // Scripts.
+        library("LauncherProtocol"),
+        library("Sandbox", ["CLinux"], callsC: true),
+        program("tentacle-launcher", ["LauncherProtocol", "Sandbox", "CLinux"], callsC: true),
+        library("ScriptExecution", ["TentacleContracts", "LauncherProtocol", "CLinux", logging], callsC: true),
+
+        // The agent and its command line.
+        library("AgentConfiguration", ["SecureTransport"]),
+        library("HostIntegration", ["CSystemd", logging], callsC: true),
+        library("OctopusClient", ["CCurl"], callsC: true),
+        library(
+            "TentacleAgent",
+            [
+                "AgentConfiguration", "BSON", "Halibut", "HostIntegration", "ScriptExecution", "SecureTransport",
+                "TentacleContracts", logging, nioCore, nioPosix, serviceLifecycle, unixSignals,
+            ]
+        ),
+        library(
+            "TentacleCommands",
+            [
+                "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "SecureTransport",
+                argumentParser, logging,
+            ]
+        ),
+        program("tentacle", ["TentacleCommands"]),
+        program("tentacle-agent", ["TentacleAgent"]),
+
+        // The companion server.
+        library("ServerDomain"),
+        library("ServerStore", ["ServerDomain", grdb]),
+        library(
+            "DeploymentServer",
+            [
+                "BSON", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", hummingbird,
+                logging, mustache, nioCore, nioPosix, serviceLifecycle,
+            ]
+        ),
+        program("tentacle-server", ["DeploymentServer", "HostIntegration", argumentParser, logging, serviceLifecycle, unixSignals]),
+
+        // Tests.
+        tests("BSONTests", ["BSON"]),
+        tests("TentacleContractsTests", ["BSON", "TentacleContracts"]),
+        tests("SecureTransportTests", ["SecureTransport", nioCore, nioPosix]),
+        tests("HalibutProtocolTests", ["BSON", "HalibutProtocol", nioCore]),
+        tests("HalibutTests", ["BSON", "Halibut", "HalibutProtocol", "HalibutTesting", "SecureTransport", logging, nioCore, nioPosix]),
+        tests("LauncherProtocolTests", ["LauncherProtocol"]),
+        tests("SandboxTests", ["Sandbox"]),
+        tests("ScriptExecutionTests", ["LauncherProtocol", "ScriptExecution", "TentacleContracts", logging]),
+        tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
+        tests("HostIntegrationTests", ["HostIntegration", logging]),
+        tests("OctopusClientTests", ["OctopusClient"]),
+        tests("TentacleCommandsTests", ["TentacleCommands", "AgentConfiguration"]),
+        tests("TentacleAgentTests", ["BSON", "Halibut", "ScriptExecution", "TentacleAgent", "TentacleContracts", logging]),
+        tests("ServerDomainTests", ["ServerDomain"]),
+        tests("ServerStoreTests", ["ServerDomain", "ServerStore"]),
+        tests("DeploymentServerTests", ["BSON", "DeploymentServer", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", hummingbird, logging]),
+        tests("ArchitectureTests", []),
+        tests("IntegrationTests", ["BSON", "Halibut", "SecureTransport", "TentacleContracts", logging, nioCore, nioPosix]),
+    ]
+)
+
+// While several people work on one small machine: TENTACLE_ONLY="HalibutTests,BSONTests" keeps only these targets and
+// what they need, so that `swift build` and `swift test` do not build the rest.
+if let names = Context.environment["TENTACLE_ONLY"] {
+    var wanted = Set<String>()
+    var queue = names.split(separator: ",").map(String.init)
+    var packages = Set<String>()
+    while let name = queue.popLast() {
+        guard let target = package.targets.first(where: { $0.name == name }), wanted.insert(name).inserted else { continue }
+        for dependency in target.dependencies {
+            switch dependency {
+            case .byNameItem(let name, _), .targetItem(let name, _): queue.append(name)
+            case .productItem(_, let package, _, _): if let package { packages.insert(package.lowercased()) }
+            @unknown default: break
+            }
+        }
+    }
+    package.targets.removeAll { !wanted.contains($0.name) }
+    package.products.removeAll { !wanted.contains($0.name) }
+    package.dependencies.removeAll { dependency in
+        if case .sourceControl(_, let location, _) = dependency.kind {
+            return !packages.contains { location.lowercased().hasSuffix("/\($0).git") }
+        }
+        return false
+    }
+}
