@@ -1,0 +1,32 @@
+# The commands of this project. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.PHONY: help setup build demo test lint bench clean
+
+BIN := $(CURDIR)/.build/bin
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: ## installs the Debian packages that are missing
+	@scripts/setup
+
+build: setup ## release programs in .build/bin: static Swift runtime, fully static launcher
+	@scripts/build "$(BIN)"
+
+demo: build ## server, two agents, a deployment, its log on this terminal (KEEP=1 leaves it running)
+	@scripts/demo "$(BIN)"
+
+test: build ## builds and runs every test this machine can run, and names what it skips
+	@scripts/test "$(BIN)"
+
+lint: setup ## formatter and shell linters
+	@swift format lint --strict --parallel --recursive Package.swift Sources Tests
+	shellcheck scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging 2>/dev/null || true)
+
+bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
+	@scripts/bench "$(BIN)"
+
+clean: ## removes what was built
+	rm -rf .build
