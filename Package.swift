@@ -115,14 +115,20 @@ let package = Package(
                 logging, mustache, nioCore, nioPosix, serviceLifecycle,
             ]
         ),
-        program("tentacle-server", ["DeploymentServer", "HostIntegration", argumentParser, logging, serviceLifecycle, unixSignals]),
+        program(
+            "tentacle-server",
+            ["DeploymentServer", "HostIntegration", argumentParser, logging, serviceLifecycle, unixSignals]
+        ),
 
         // Tests.
         tests("BSONTests", ["BSON"]),
         tests("TentacleContractsTests", ["BSON", "TentacleContracts"]),
         tests("SecureTransportTests", ["SecureTransport", nioCore, nioPosix]),
         tests("HalibutProtocolTests", ["BSON", "HalibutProtocol", nioCore]),
-        tests("HalibutTests", ["BSON", "Halibut", "HalibutProtocol", "HalibutTesting", "SecureTransport", logging, nioCore, nioPosix]),
+        tests(
+            "HalibutTests",
+            ["BSON", "Halibut", "HalibutProtocol", "HalibutTesting", "SecureTransport", logging, nioCore, nioPosix]
+        ),
         tests("LauncherProtocolTests", ["LauncherProtocol"]),
         tests("SandboxTests", ["Sandbox"]),
         tests("ScriptExecutionTests", ["LauncherProtocol", "ScriptExecution", "TentacleContracts", logging]),
@@ -130,12 +136,24 @@ let package = Package(
         tests("HostIntegrationTests", ["HostIntegration", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),
         tests("TentacleCommandsTests", ["TentacleCommands", "AgentConfiguration"]),
-        tests("TentacleAgentTests", ["BSON", "Halibut", "ScriptExecution", "TentacleAgent", "TentacleContracts", logging]),
+        tests(
+            "TentacleAgentTests",
+            ["BSON", "Halibut", "ScriptExecution", "TentacleAgent", "TentacleContracts", logging]
+        ),
         tests("ServerDomainTests", ["ServerDomain"]),
         tests("ServerStoreTests", ["ServerDomain", "ServerStore"]),
-        tests("DeploymentServerTests", ["BSON", "DeploymentServer", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", hummingbird, logging]),
+        tests(
+            "DeploymentServerTests",
+            [
+                "BSON", "DeploymentServer", "Halibut", "SecureTransport", "ServerDomain", "ServerStore",
+                "TentacleContracts", hummingbird, logging,
+            ]
+        ),
         tests("ArchitectureTests", []),
-        tests("IntegrationTests", ["BSON", "Halibut", "SecureTransport", "TentacleContracts", logging, nioCore, nioPosix]),
+        tests(
+            "IntegrationTests",
+            ["BSON", "Halibut", "SecureTransport", "TentacleContracts", logging, nioCore, nioPosix]
+        ),
     ]
 )
 
@@ -146,7 +164,9 @@ if let names = Context.environment["TENTACLE_ONLY"] {
     var queue = names.split(separator: ",").map(String.init)
     var packages = Set<String>()
     while let name = queue.popLast() {
-        guard let target = package.targets.first(where: { $0.name == name }), wanted.insert(name).inserted else { continue }
+        guard let target = package.targets.first(where: { $0.name == name }), wanted.insert(name).inserted else {
+            continue
+        }
         for dependency in target.dependencies {
             switch dependency {
             case .byNameItem(let name, _), .targetItem(let name, _): queue.append(name)

@@ -3,13 +3,17 @@ import Testing
 
 /// The arrows of the shared STYLE.md D2: what a module may import, and nothing else.
 @Suite struct ArrowTests {
-    /// Target → what it may depend on. Products of other packages are written as they are imported.
+    /// What each target may depend on.
+    ///
+    /// Products of other packages are written as they are imported.
     static let allowed: [String: Set<String>] = [
         "SecureTransport": ["COpenSSL", "NIOCore"],
         "BSON": [],
         "HalibutProtocol": ["BSON", "CZlib", "NIOCore"],
         "Halibut": ["BSON", "HalibutProtocol", "SecureTransport", "NIOCore", "NIOPosix", "Logging", "CLinux"],
-        "HalibutTesting": ["BSON", "Halibut", "HalibutProtocol", "SecureTransport", "NIOCore", "NIOEmbedded", "Logging"],
+        "HalibutTesting": [
+            "BSON", "Halibut", "HalibutProtocol", "SecureTransport", "NIOCore", "NIOEmbedded", "Logging",
+        ],
         "TentacleContracts": [],
         "LauncherProtocol": [],
         "Sandbox": ["CLinux"],

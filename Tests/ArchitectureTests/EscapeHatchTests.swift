@@ -3,7 +3,7 @@ import Testing
 
 /// Escape hatches from the compiler's checks: each carries its invariant in a comment, and their number only falls.
 @Suite struct EscapeHatchTests {
-    /// The most there may be in Sources. Lower a number when one goes.
+    /// The most there may be in Sources; a number is lowered when one goes.
     static let ratchet: [(pattern: String, most: Int)] = [
         ("@unchecked Sendable", 0),
         ("nonisolated(unsafe)", 0),

@@ -4,7 +4,7 @@ import Testing
 /// What the linker put into the release programs.
 @Suite(.enabled(if: Repository.releasePrograms != nil, "needs release programs: `make test` builds them"))
 struct LinkedProgramTests {
-    /// Program → the shared objects it may need. The launcher is static: none.
+    /// The shared objects that each program may need; none for the launcher, which is static.
     static let allowedLibraries: [(program: String, libraries: Set<String>)] = [
         ("tentacle-launcher", []),
         ("tentacle-agent", base.union(["libssl.so.3", "libcrypto.so.3", "libz.so.1", "libsystemd.so.0"])),
@@ -14,7 +14,9 @@ struct LinkedProgramTests {
         ),
     ]
 
-    static let base: Set<String> = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "ld-linux-x86-64.so.2"]
+    static let base: Set<String> = [
+        "libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "ld-linux-x86-64.so.2",
+    ]
 
     @Test("a program needs only the libraries it is allowed", arguments: allowedLibraries)
     func libraries(program: String, libraries: Set<String>) throws {
