@@ -1,0 +1,87 @@
+import Glibc
+
+/// Where this host keeps things, as values: nothing in this module reads the process environment by itself.
+///
+/// `root` stands in front of the well-known absolute paths (`/etc/octopus`, `/etc/machine-id`, …) so that tests have a
+/// host of their own. Paths that a person gives are never changed by it.
+package struct HostFiles: Sendable {
+    package var root: String
+    package var environment: [String: String]
+    package var currentDirectory: String
+
+    package init(root: String = "", environment: [String: String] = [:], currentDirectory: String = "/") {
+        self.root = root
+        self.environment = environment
+        self.currentDirectory = currentDirectory
+    }
+
+    /// The host that the process runs on; for `main` only.
+    package static func current() -> HostFiles {
+        HostFiles(environment: Self.processEnvironment(), currentDirectory: Self.processDirectory())
+    }
+
+    package func wellKnown(_ path: String) -> String { self.root + path }
+
+    /// A path as given by a person, made absolute and free of `.` and `..` (as .NET's `Path.GetFullPath`).
+    package func absolute(_ path: String) -> String {
+        FilePathText.normalized(path.hasPrefix("/") ? path : self.currentDirectory + "/" + path)
+    }
+
+    /// Value of an environment variable; blank counts as not set.
+    package func variable(_ name: String) -> String? {
+        guard let value = self.environment[name], !value.allSatisfy(\.isWhitespace) else { return nil }
+        return value
+    }
+
+    /// `/etc/octopus`, or what `TentacleMachineConfigurationHomeDirectory` says (spec 5.1).
+    package var machineConfigurationHome: String {
+        self.variable("TentacleMachineConfigurationHomeDirectory") ?? self.wellKnown("/etc/octopus")
+    }
+
+    /// Login name for messages; the numeric id where the name is not known.
+    package var userName: String { self.variable("USER") ?? self.variable("LOGNAME") ?? "\(getuid())" }
+
+    private static func processDirectory() -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard getcwd(&buffer, buffer.count) != nil else { return "/" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private static func processEnvironment() -> [String: String] {
+        var result: [String: String] = [:]
+        var cursor = environ
+        while let entry = cursor.pointee {
+            let text = String(cString: entry)
+            if let split = text.firstIndex(of: "=") {
+                result[String(text[..<split])] = String(text[text.index(after: split)...])
+            }
+            cursor += 1
+        }
+        return result
+    }
+}
+
+/// Lexical operations on absolute paths.
+package enum FilePathText {
+    package static func normalized(_ path: String) -> String {
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") {
+            switch part {
+            case ".": continue
+            case "..": _ = parts.popLast()
+            default: parts.append(part)
+            }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
+
+    package static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    package static func name(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return path }
+        return String(path[path.index(after: slash)...])
+    }
+}

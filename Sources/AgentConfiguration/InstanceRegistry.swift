@@ -1,0 +1,163 @@
+import FoundationEssentials
+
+/// The index of this machine's instances: one small JSON file each (spec tentacle-cli.md 5).
+package struct InstanceRegistry: Sendable {
+    private let host: HostFiles
+
+    package init(host: HostFiles) {
+        self.host = host
+    }
+
+    package var directory: String { self.host.machineConfigurationHome + "/Tentacle/Instances" }
+
+    private struct IndexEntry: Decodable {
+        var name: String
+        var configurationFilePath: String
+
+        enum CodingKeys: String, CodingKey {
+            case name = "Name"
+            case configurationFilePath = "ConfigurationFilePath"
+        }
+    }
+
+    /// All instances, sorted by name, and one line about each index file that cannot be read.
+    package func list() -> (instances: [TentacleInstance], warnings: [String]) {
+        var instances: [TentacleInstance] = []
+        var warnings: [String] = []
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.directory)) ?? []
+        for name in names.sorted() where name.hasSuffix(".config") {
+            let path = self.directory + "/" + name
+            do {
+                let bytes = Self.withoutMark(try DurableFile.read(path))
+                let entry = try JSONDecoder().decode(IndexEntry.self, from: Data(bytes))
+                instances.append(TentacleInstance(name: entry.name, configurationPath: entry.configurationFilePath))
+            } catch let error as ConfigurationError {
+                warnings.append("\(error.message) The instance is left out.")
+            } catch {
+                warnings.append("The instance file '\(path)' is not valid and is left out.")
+            }
+        }
+        instances.sort { ($0.name ?? "", $0.configurationPath) < ($1.name ?? "", $1.configurationPath) }
+        return (instances, warnings)
+    }
+
+    /// Adds the instance, or gives the one of that name another configuration file; the stored spelling stays.
+    package func register(name: String, configurationPath: String) throws(ConfigurationError) {
+        let path = try self.indexPath(of: name)
+        let existing = self.list().instances.first { $0.name.map(Self.fileName) == Self.fileName(name) }
+        let entry = JSONText.object([
+            .init("Name", .string(existing?.name ?? name)),
+            .init("ConfigurationFilePath", .string(configurationPath)),
+        ])
+        do throws(ConfigurationError) {
+            try DurableFile.makeDirectory(self.directory)
+            try DurableFile.write(Array(entry.indented.utf8), to: path, mode: 0o644)
+        } catch {
+            throw self.explaining(error, "write", path)
+        }
+    }
+
+    package func remove(name: String) throws(ConfigurationError) {
+        let path = try self.indexPath(of: name)
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            if !DurableFile.exists(path) { return }
+            throw ConfigurationError(
+                .permission,
+                "Unable to delete file '\(path)' as user '\(self.host.userName)'. Please check file permissions."
+            )
+        }
+    }
+
+    /// The instance that a command works on (spec 5.3), its configuration file present.
+    package func select(_ selector: InstanceSelector) throws(ConfigurationError) -> TentacleInstance {
+        let instance = try self.find(selector)
+        guard !DurableFile.exists(instance.configurationPath) else { return instance }
+        let path = instance.configurationPath
+        guard let name = instance.name else {
+            throw ConfigurationError(
+                .instance,
+                "The configuration file at \(path) could not be located at the specified location."
+            )
+        }
+        throw ConfigurationError(
+            .instance,
+            "The configuration file for instance \(name) could not be located at the specified location \(path). "
+                + "The file might have been manually removed without properly removing the instance and as such it is "
+                + "still listed as present.The instance must be created again before you can interact with it."
+        )
+    }
+
+    /// As `select`, but an instance whose configuration file is gone is found as well.
+    package func find(_ selector: InstanceSelector) throws(ConfigurationError) -> TentacleInstance {
+        if let name = selector.instance { return try self.named(name) }
+        if let path = selector.configuration {
+            return TentacleInstance(name: nil, configurationPath: self.host.absolute(path))
+        }
+        let local = self.host.absolute(TentacleInstance.defaultConfigurationFile)
+        if DurableFile.exists(local) { return TentacleInstance(name: nil, configurationPath: local) }
+        let instances = self.list().instances
+        if let standard = instances.first(where: { $0.name == TentacleInstance.defaultName }) { return standard }
+        if instances.count == 1 { return instances[0] }
+        guard !instances.isEmpty else {
+            throw ConfigurationError(
+                .instance,
+                "Unable to find default instance of Tentacle. Available instances: \(Self.names(instances))."
+            )
+        }
+        throw ConfigurationError(
+            .instance,
+            "There is more than one instance of Tentacle configured on this machine. Please pass --instance=INSTANCENAME "
+                + "when invoking this command to target a specific instance. Available instances: \(Self.names(instances))."
+        )
+    }
+
+    private func named(_ name: String) throws(ConfigurationError) -> TentacleInstance {
+        let instances = self.list().instances
+        let matching = instances.filter { $0.name?.lowercased() == name.lowercased() }
+        if let exact = matching.first(where: { $0.name == name }) { return exact }
+        switch matching.count {
+        case 1: return matching[0]
+        case 0:
+            throw ConfigurationError(
+                .instance,
+                "Instance \(name) of Tentacle has not been configured on this machine. "
+                    + "Available instances: \(Self.names(instances))."
+            )
+        default:
+            throw ConfigurationError(
+                .instance,
+                "Instance \(name) of Tentacle could not be matched to one of the existing instances: "
+                    + "\(Self.names(instances))."
+            )
+        }
+    }
+
+    private static func names(_ instances: [TentacleInstance]) -> String {
+        instances.compactMap(\.name).sorted().joined(separator: ", ")
+    }
+
+    private static func fileName(_ name: String) -> String {
+        name.replacing(" ", with: "-").lowercased() + ".config"
+    }
+
+    private func indexPath(of name: String) throws(ConfigurationError) -> String {
+        guard !name.contains("/"), !name.utf8.contains(0), name != ".", name != ".." else {
+            throw ConfigurationError(.instance, "The instance name '\(name)' must not contain '/'.")
+        }
+        return self.directory + "/" + Self.fileName(name)
+    }
+
+    private func explaining(_ error: ConfigurationError, _ verb: String, _ path: String) -> ConfigurationError {
+        guard error.code == .permission else { return error }
+        return ConfigurationError(
+            .permission,
+            "Unable to \(verb) file '\(path)' as user '\(self.host.userName)'. Please check file permissions."
+        )
+    }
+
+    private static func withoutMark(_ bytes: [UInt8]) -> [UInt8] {
+        bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
+    }
+}

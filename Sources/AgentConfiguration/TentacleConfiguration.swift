@@ -1,0 +1,174 @@
+import FoundationEssentials
+package import SecureTransport
+
+/// Names of the values in a configuration file (spec tentacle-cli.md 6.3).
+package enum ConfigurationKey: String, Sendable {
+    case home = "Octopus.Home"
+    case squid = "Octopus.Communications.Squid"
+    case port = "Tentacle.Services.PortNumber"
+    case listenAddress = "Tentacle.Services.ListenIP"
+    case noListen = "Tentacle.Services.NoListen"
+    case applicationDirectory = "Tentacle.Deployment.ApplicationDirectory"
+    case certificate = "Tentacle.Certificate"
+    case certificateThumbprint = "Tentacle.CertificateThumbprint"
+    case trustedServers = "Tentacle.Communication.TrustedOctopusServers"
+    case pollingConnectionCount = "Tentacle.Communication.PollingConnectionCount"
+    case proxyUseDefault = "Octopus.Proxy.UseDefaultProxy"
+    case proxyHost = "Octopus.Proxy.ProxyHost"
+    case proxyPort = "Octopus.Proxy.ProxyPort"
+    case proxyUsername = "Octopus.Proxy.ProxyUsername"
+    case proxyPassword = "Octopus.Proxy.ProxyPassword"
+    case pollingProxyUseDefault = "Octopus.Server.Proxy.UseDefaultProxy"
+    case pollingProxyHost = "Octopus.Server.Proxy.ProxyHost"
+    case pollingProxyPort = "Octopus.Server.Proxy.ProxyPort"
+    case pollingProxyUsername = "Octopus.Server.Proxy.ProxyUsername"
+    case pollingProxyPassword = "Octopus.Server.Proxy.ProxyPassword"
+}
+
+/// The configuration file of one instance: read whole, changed in memory, written back at once.
+///
+/// The command line changes it inside `update`, which keeps other processes out; the daemon only takes `settings()`.
+package struct TentacleConfiguration: Sendable {
+    package let path: String
+    package var document: SettingsDocument
+    private let secrets: SecretProtection
+
+    /// The file holds the private key: nobody but its owner reads it.
+    package static let fileMode: UInt32 = 0o600
+
+    package init(path: String, document: SettingsDocument, host: HostFiles) {
+        self.path = path
+        self.document = document
+        self.secrets = SecretProtection(host: host)
+    }
+
+    package static func load(from path: String, host: HostFiles) throws(ConfigurationError) -> TentacleConfiguration {
+        let bytes = try DurableFile.read(path)
+        do throws(ConfigurationError) {
+            return TentacleConfiguration(path: path, document: try SettingsDocument(bytes: bytes), host: host)
+        } catch {
+            throw ConfigurationError(error.code, "Could not read '\(path)': \(error.message).")
+        }
+    }
+
+    package func save() throws(ConfigurationError) {
+        try DurableFile.write(self.document.encoded(), to: self.path, mode: Self.fileMode)
+    }
+
+    /// The present content, safe on disk and waiting for its `commit`.
+    package func stage() throws(ConfigurationError) -> StagedFile {
+        try StagedFile(self.document.encoded(), for: self.path, mode: Self.fileMode)
+    }
+
+    /// Reads, changes and saves the file while no other process changes it; nothing is written when `change` throws or
+    /// changes nothing.
+    package static func update<Result>(
+        _ path: String,
+        host: HostFiles,
+        _ change: (inout TentacleConfiguration) throws -> Result
+    ) throws -> Result {
+        try DurableFile.withLock(onDirectoryOf: path) {
+            var configuration = try Self.load(from: path, host: host)
+            let before = configuration.document
+            let result = try change(&configuration)
+            if configuration.document != before { try configuration.save() }
+            return result
+        }
+    }
+
+    // MARK: Plain values
+
+    package func text(_ key: ConfigurationKey) -> String? { self.document[key.rawValue] }
+
+    package mutating func set(_ key: ConfigurationKey, _ value: String?) { self.document[key.rawValue] = value }
+
+    package func integer(_ key: ConfigurationKey) throws(ConfigurationError) -> Int? {
+        guard let value = self.text(key) else { return nil }
+        guard let number = Int32(value.filter { !$0.isWhitespace }) else { throw Self.unparsable(key, "Int32", value) }
+        return Int(number)
+    }
+
+    package mutating func set(_ key: ConfigurationKey, _ value: Int) { self.set(key, "\(value)") }
+
+    package func boolean(_ key: ConfigurationKey) throws(ConfigurationError) -> Bool? {
+        guard let value = self.text(key) else { return nil }
+        switch value.lowercased().filter({ !$0.isWhitespace }) {
+        case "true": return true
+        case "false": return false
+        default: throw Self.unparsable(key, "Boolean", value)
+        }
+    }
+
+    package mutating func set(_ key: ConfigurationKey, _ value: Bool) { self.set(key, value ? "true" : "false") }
+
+    package func secret(_ key: ConfigurationKey) throws(ConfigurationError) -> String? {
+        guard let value = self.text(key) else { return nil }
+        return try self.secrets.decrypt(value)
+    }
+
+    package mutating func setSecret(_ key: ConfigurationKey, _ value: String?) throws {
+        self.set(key, try value.map { try self.secrets.encrypt($0) })
+    }
+
+    private static func unparsable(_ key: ConfigurationKey, _ type: String, _ value: String) -> ConfigurationError {
+        ConfigurationError(
+            .format,
+            "Unable to parse configuration key '\(key.rawValue)' as a '\(type)'. Value was '\(value)'."
+        )
+    }
+
+    // MARK: Directories
+
+    /// Nil when the agent has no home yet; relative paths start at the configuration file.
+    package var homeDirectory: String? {
+        guard let home = self.text(.home) else { return nil }
+        return FilePathText.normalized(
+            home.hasPrefix("/") ? home : FilePathText.directory(of: self.path) + "/" + home
+        )
+    }
+
+    // MARK: Trusted servers
+
+    package func trustedServers() throws(ConfigurationError) -> [TrustedServer] {
+        guard let text = self.text(.trustedServers) else { return [] }
+        do {
+            return try JSONDecoder().decode([TrustedServer].self, from: Data(text.utf8))
+        } catch {
+            throw Self.unparsable(.trustedServers, "TrustedOctopusServers", text)
+        }
+    }
+
+    package mutating func setTrustedServers(_ servers: [TrustedServer]) {
+        self.set(.trustedServers, JSONText.array(servers.map(\.json)).compact)
+    }
+
+    // MARK: Certificate
+
+    /// Thumbprint as stored; without it the certificate counts as absent.
+    package var thumbprint: String? { self.text(.certificateThumbprint) }
+
+    package func identity() throws -> TLSIdentity? {
+        guard self.thumbprint != nil, let sealed = self.text(.certificate) else { return nil }
+        let text = try self.secrets.decrypt(sealed) { text in
+            // Every PKCS#12 file is a DER sequence.
+            Data(base64Encoded: text, options: .ignoreUnknownCharacters)?.first == 0x30
+        }
+        guard let archive = Data(base64Encoded: text, options: .ignoreUnknownCharacters) else {
+            throw ConfigurationError(.secret, "The certificate in '\(self.path)' is not base64.")
+        }
+        do {
+            return try TLSIdentity(pkcs12: Array(archive), password: "")
+        } catch {
+            throw ConfigurationError(
+                .secret,
+                "The certificate in '\(self.path)' cannot be read (\(error)). Run new-certificate or import-certificate."
+            )
+        }
+    }
+
+    package mutating func setIdentity(_ identity: TLSIdentity) throws {
+        let archive = Data(try identity.pkcs12(password: "")).base64EncodedString()
+        try self.setSecret(.certificate, archive)
+        self.set(.certificateThumbprint, identity.thumbprint.description)
+    }
+}
