@@ -1,0 +1,99 @@
+internal import COpenSSL
+
+/// A certificate and its private key: who we are towards every peer.
+package struct TLSIdentity: Sendable {
+    /// The certificate's bytes.
+    package let certificateDER: [UInt8]
+    package let thumbprint: Thumbprint
+    /// The subject in .NET's spelling: `CN=Octopus Tentacle`.
+    package let subject: String
+    /// The signature algorithm by its .NET name: `sha256RSA`.
+    package let signatureAlgorithm: String
+    /// PKCS#8 DER; secret.
+    let privateKeyDER: [UInt8]
+
+    init(certificate: Certificate, key: PrivateKey) throws(OpenSSLError) {
+        guard unsafe X509_check_private_key(certificate.x509, key.pkey) == 1 else {
+            throw OpenSSLError("use the certificate: the private key belongs to another one")
+        }
+        guard
+            let keyDER = unsafe MemoryBIO.bytes({
+                unsafe i2d_PKCS8PrivateKey_bio($0, key.pkey, nil, nil, 0, nil, nil) == 1
+            })
+        else { throw OpenSSLError("encode the private key") }
+        self.certificateDER = certificate.der
+        self.thumbprint = Thumbprint(certificateDER: certificate.der)
+        self.subject = certificate.subject
+        self.signatureAlgorithm = certificate.signatureAlgorithm
+        self.privateKeyDER = keyDER
+    }
+
+    /// Reads the first certificate and the first unencrypted private key of a PEM text, in either order.
+    package init(pem: String) throws(OpenSSLError) {
+        let bytes = Array(pem.utf8)
+        ERR_clear_error()
+        let certificate = try unsafe MemoryBIO.reading(bytes) { (bio) throws(OpenSSLError) in
+            guard let x509 = unsafe PEM_read_bio_X509(bio, nil, refusePassword, nil) else {
+                throw OpenSSLError("find a certificate in the PEM text")
+            }
+            return unsafe Certificate(owning: x509)
+        }
+        let key = try unsafe MemoryBIO.reading(bytes) { (bio) throws(OpenSSLError) in
+            guard let pkey = unsafe PEM_read_bio_PrivateKey(bio, nil, refusePassword, nil) else {
+                throw OpenSSLError("find an unencrypted private key in the PEM text")
+            }
+            return unsafe PrivateKey(owning: pkey)
+        }
+        try self.init(certificate: certificate, key: key)
+    }
+
+    /// The certificate as PEM, followed by the private key (PKCS#8, unencrypted) when asked for.
+    package func pem(includingPrivateKey: Bool = false) throws(OpenSSLError) -> String {
+        let certificate = try makeCertificate()
+        let key = try makePrivateKey()
+        let text = unsafe MemoryBIO.text { bio in
+            guard unsafe PEM_write_bio_X509(bio, certificate.x509) == 1 else { return false }
+            guard includingPrivateKey else { return true }
+            return unsafe PEM_write_bio_PKCS8PrivateKey(bio, key.pkey, nil, nil, 0, nil, nil) == 1
+        }
+        guard let text else { throw OpenSSLError("write the certificate as PEM") }
+        return text
+    }
+
+    func makeCertificate() throws(OpenSSLError) -> Certificate {
+        ERR_clear_error()
+        guard let certificate = Certificate(der: certificateDER) else { throw OpenSSLError("read the certificate") }
+        return certificate
+    }
+
+    func makePrivateKey() throws(OpenSSLError) -> PrivateKey {
+        ERR_clear_error()
+        let parsed: OpaquePointer? = unsafe privateKeyDER.withUnsafeBufferPointer {
+            var cursor = $0.baseAddress
+            return unsafe d2i_AutoPrivateKey(nil, &cursor, $0.count)
+        }
+        guard let parsed = unsafe parsed else { throw OpenSSLError("read the private key") }
+        return unsafe PrivateKey(owning: parsed)
+    }
+}
+
+extension TLSIdentity: Hashable {
+    package static func == (left: TLSIdentity, right: TLSIdentity) -> Bool {
+        left.certificateDER == right.certificateDER
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(thumbprint) }
+}
+
+extension TLSIdentity: CustomStringConvertible {
+    /// Names the certificate; the key never gets into a text by accident.
+    package var description: String { "\(subject) (\(thumbprint))" }
+}
+
+/// Answers a request for a pass phrase with "none", instead of asking on the terminal.
+private func refusePassword(
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: Int32,
+    _ writing: Int32,
+    _ context: UnsafeMutableRawPointer?
+) -> Int32 { 0 }
