@@ -1,0 +1,62 @@
+/// A class that travels as a parameter or result of a service method, or inside one.
+///
+/// As an element of `params` and as `result` it carries its type name as first member, nested it does not
+/// (tentacle-services.md 2.1). Member order of the Codable form is the order of the reference.
+package protocol WireContract: Codable, Sendable {
+    /// The text of `$type` that we write.
+    static var wireTypeName: String { get }
+    /// Every text of `$type` that we take for this class.
+    static var acceptedWireTypeNames: [String] { get }
+}
+
+extension WireContract {
+    package static var acceptedWireTypeNames: [String] { WireTypeName(self.wireTypeName).accepted.map(\.description) }
+
+    /// Whether a peer's `$type` names this class, whatever version its assembly carries.
+    package static func accepts(wireTypeName: String) -> Bool {
+        wireTypeName == self.wireTypeName || WireTypeName(wireTypeName).isSameClass(as: WireTypeName(self.wireTypeName))
+    }
+}
+
+/// A .NET enumeration: written as its ordinal, read from a number or from a name in any case (tentacle-services.md 2.3).
+package protocol WireEnumeration: RawRepresentable<Int32>, CaseIterable, Codable, Sendable {
+    /// The name of the value in .NET.
+    var wireName: String { get }
+}
+
+extension WireEnumeration {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let text = try? container.decode(String.self), !text.isEmpty {
+            guard let value = Self(wireText: text) else {
+                throw DecodingError.dataCorruptedError(
+                    in: container,
+                    debugDescription: "\(text) is not a value of \(Self.self)."
+                )
+            }
+            self = value
+            return
+        }
+        let ordinal = try container.decode(Int32.self)
+        guard let value = Self(rawValue: ordinal) else {
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "\(ordinal) is not a value of \(Self.self)."
+            )
+        }
+        self = value
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(self.rawValue)
+    }
+
+    /// The value with this name, in any case, or with this ordinal in decimal.
+    package init?(wireText text: String) {
+        let lowered = text.lowercased()
+        let match = Self.allCases.first { $0.wireName.lowercased() == lowered }
+        guard let value = match ?? Int32(text).flatMap(Self.init(rawValue:)) else { return nil }
+        self = value
+    }
+}
