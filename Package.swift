@@ -79,7 +79,7 @@ let package = Package(
         library("TentacleContracts"),
 
         // Scripts.
-        library("LauncherProtocol"),
+        library("LauncherProtocol", callsC: true),
         library("Sandbox", ["CLinux"], callsC: true),
         program("tentacle-launcher", ["LauncherProtocol", "Sandbox", "CLinux"], callsC: true),
         library("ScriptExecution", ["TentacleContracts", "LauncherProtocol", "CLinux", logging], callsC: true),

@@ -1,2 +1,137 @@
 #pragma once
 // Thin inline shims for what Swift cannot import: variadic calls and system calls without a libc wrapper. No logic.
+// Every function returns what the system call returns, or -errno.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS; O_CLOEXEC is always set.
+static inline int clinux_open_beneath(int directory, const char *path, int flags, uint32_t mode) {
+    struct open_how how = {
+        .flags = (uint64_t)(uint32_t)(flags | O_CLOEXEC),
+        .mode = (flags & O_CREAT) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    long result = syscall(SYS_openat2, directory, path, &how, sizeof how);
+    return result < 0 ? -errno : (int)result;
+}
+
+/// open(2), O_CLOEXEC always set.
+static inline int clinux_open(const char *path, int flags, uint32_t mode) {
+    int result = open(path, flags | O_CLOEXEC, mode);
+    return result < 0 ? -errno : result;
+}
+
+/// fork(2) through clone3, with namespace flags; `pidfd` receives a descriptor of the child (close-on-exec).
+static inline int clinux_clone(uint64_t flags, int *pidfd) {
+    struct clone_args arguments;
+    memset(&arguments, 0, sizeof arguments);
+    arguments.flags = flags | CLONE_PIDFD;
+    arguments.pidfd = (uint64_t)(uintptr_t)pidfd;
+    arguments.exit_signal = SIGCHLD;
+    long result = syscall(SYS_clone3, &arguments, sizeof arguments);
+    return result < 0 ? -errno : (int)result;
+}
+
+static inline int clinux_pidfd_open(int pid) {
+    long result = syscall(SYS_pidfd_open, pid, 0);
+    return result < 0 ? -errno : (int)result;
+}
+
+static inline int clinux_pidfd_send_signal(int pidfd, int signal) {
+    long result = syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+    return result < 0 ? -errno : (int)result;
+}
+
+/// close_range(first, everything): closes, or with `mark` only sets close-on-exec.
+static inline int clinux_close_from(unsigned first, int mark) {
+    long result = syscall(SYS_close_range, first, ~0u, mark ? 4u /* CLOSE_RANGE_CLOEXEC */ : 0u);
+    return result < 0 ? -errno : (int)result;
+}
+
+static inline int clinux_prctl(int option, unsigned long argument) {
+    int result = prctl(option, argument, 0UL, 0UL, 0UL);
+    return result < 0 ? -errno : result;
+}
+
+/// A whole-file write lock. `command` is F_SETLK or F_OFD_SETLK.
+static inline int clinux_lock(int descriptor, int command) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(descriptor, command, &lock) < 0 ? -errno : 0;
+}
+
+/// Who holds the write lock: 0 nobody, -1 an open-file-description lock, else a process id; an error is below -1000.
+static inline int clinux_lock_holder(int descriptor) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_GETLK, &lock) < 0) return -1000 - errno;
+    return lock.l_type == F_UNLCK ? 0 : (lock.l_pid == 0 ? -1 : lock.l_pid);
+}
+
+/// Reserves blocks without changing the size of the file.
+static inline int clinux_reserve(int descriptor, long length) {
+    return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, length) < 0 ? -errno : 0;
+}
+
+/// The effective user at the other end of a unix socket, or -errno.
+static inline long clinux_peer_user(int descriptor) {
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+    return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : (long)credentials.uid;
+}
+
+static inline int clinux_exit_status(int status) {
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static inline int clinux_is_socket(int descriptor) {
+    int type;
+    socklen_t length = sizeof type;
+    return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
+}
+
+/// SCRIPT SIDE of the executor: default action for every signal, empty mask.
+static inline void clinux_default_signals(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/// Connects a unix stream socket; a path too long is ENAMETOOLONG.
+static inline int clinux_connect_unix(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    if (connect(descriptor, (struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+        close(descriptor);
+        return -error;
+    }
+    return descriptor;
+}

@@ -1,0 +1,95 @@
+/// One record of `Output.log`, which is one line of it (DESIGN.md 2):
+///
+///     2024-05-09T10:11:12.123456Z out hello
+///     |<------ 27 bytes ------->| tag text, up to the newline
+///
+/// | Tag | Meaning |
+/// |---|---|
+/// | `out` `err` `dbg` | the text, or the end of it, of one entry of that source |
+/// | `ou+` `er+` | a piece of a long line; the next record of that source goes on with it |
+///
+/// A line has no length limit for the server (tentacle-services.md 8.1), but the launcher keeps no more than
+/// `OutputLineSplitter.pieceBytes` of it in memory: longer ones are written in pieces and joined by the reader.
+package struct OutputLogRecord: Equatable, Sendable {
+    package enum Source: UInt8, Sendable, CaseIterable {
+        case standardOutput, standardError, debug
+    }
+
+    package var occurred: UTCMicroseconds
+    package var source: Source
+    /// False for a piece that the next record of the same source continues.
+    package var endsLine: Bool
+    package var text: [UInt8]
+
+    package init(occurred: UTCMicroseconds, source: Source, text: [UInt8], endsLine: Bool = true) {
+        self.occurred = occurred
+        self.source = source
+        self.text = text
+        self.endsLine = endsLine
+    }
+
+    private static let tags: [(StaticString, Source, Bool)] = [
+        ("out", .standardOutput, true), ("err", .standardError, true), ("dbg", .debug, true),
+        ("ou+", .standardOutput, false), ("er+", .standardError, false),
+    ]
+
+    static func tag(_ source: Source, endsLine: Bool) -> StaticString {
+        switch (source, endsLine) {
+        case (.standardOutput, true): "out"
+        case (.standardError, true): "err"
+        case (.debug, _): "dbg"
+        case (.standardOutput, false): "ou+"
+        case (.standardError, false): "er+"
+        }
+    }
+
+    /// Time, space, tag, space.
+    package static let prefixBytes = UTCMicroseconds.textBytes + 5
+
+    /// Reads one record, given without its newline; nil when it is none.
+    package init?(line: some RandomAccessCollection<UInt8>) {
+        guard line.count >= Self.prefixBytes else { return nil }
+        let timeEnd = line.index(line.startIndex, offsetBy: UTCMicroseconds.textBytes)
+        let textStart = line.index(line.startIndex, offsetBy: Self.prefixBytes)
+        let middle = Array(line[timeEnd..<textStart])
+        guard middle.first == 0x20, middle.last == 0x20,
+            let tag = Self.tags.first(where: { String(describing: $0.0).utf8.elementsEqual(middle[1..<4]) }),
+            let time = UTCMicroseconds(text: line[line.startIndex..<timeEnd])
+        else { return nil }
+        self.init(occurred: time, source: tag.1, text: Array(line[textStart...]), endsLine: tag.2)
+    }
+}
+
+/// Builds the bytes of records that all get the same time, for one write.
+package struct OutputLogBatch: Sendable {
+    package private(set) var bytes: [UInt8] = []
+    private var time: [UInt8] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { bytes.isEmpty }
+
+    package mutating func begin(at now: UTCMicroseconds) {
+        bytes.removeAll(keepingCapacity: true)
+        time = now.text
+    }
+
+    /// `text` must be valid UTF-8 without line ends, which is what `OutputLineSplitter` gives.
+    package mutating func append(_ source: OutputLogRecord.Source, _ text: some Collection<UInt8>, endsLine: Bool) {
+        bytes += time
+        bytes.append(0x20)
+        bytes += String(describing: OutputLogRecord.tag(source, endsLine: endsLine)).utf8
+        bytes.append(0x20)
+        bytes += text
+        bytes.append(0x0A)
+    }
+
+    /// Our own text: split where a script's output would be, so that it is never more than its records.
+    package mutating func append(_ source: OutputLogRecord.Source, _ text: String) {
+        var splitter = OutputLineSplitter(pieceBytes: .max)
+        splitter.feed(Array(text.utf8)) { append(source, $0, endsLine: $1) }
+        let wasEmpty = text.isEmpty
+        splitter.finish { append(source, $0, endsLine: $1) }
+        if wasEmpty { append(source, EmptyCollection(), endsLine: true) }
+    }
+}

@@ -1,0 +1,239 @@
+package import Glibc
+
+/// A system call on a file of the workspace failed.
+package struct WorkspaceFileError: Error, Equatable, CustomStringConvertible {
+    package var operation: String
+    package var file: String
+    package var number: Int32
+
+    package init(_ operation: String, _ file: String, number: Int32) {
+        self.operation = operation
+        self.file = file
+        self.number = number
+    }
+
+    package var reason: String { systemErrorText(number) }
+    package var description: String { "cannot \(operation) \(file): \(reason)" }
+}
+
+/// The C library's words for an errno.
+package func systemErrorText(_ number: Int32) -> String {
+    guard let text = unsafe strerror(number) else { return "error \(number)" }
+    return unsafe String(cString: text)
+}
+
+extension UTCMicroseconds {
+    package static var now: UTCMicroseconds {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return UTCMicroseconds(sinceEpoch: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    }
+}
+
+/// One script's directory, held open: what agent and launcher both do with its files.
+///
+/// **The lock.** Whoever may change `state.json` holds a write lock on `state.lock`, a file of its own because
+/// `state.json` is replaced by rename and a lock belongs to an inode. The launcher takes a *process* lock (`F_SETLK`):
+/// it ends with the process however that ends, no child inherits it, and `F_GETLK` names the holder's process id, so a
+/// cancel needs to trust no written number. The agent takes an *open file description* lock (`F_OFD_SETLK`) for the
+/// moment in which it ends a script that has no launcher: its threads open and close this file all the time, which
+/// would drop a process lock. The two kinds exclude each other. Asking (`F_GETLK`) takes nothing.
+/// When the holder goes, the kernel closes the descriptor: watchers of the file get IN_CLOSE_WRITE.
+package struct WorkspaceDirectory: ~Copyable, Sendable {
+    package static let lockFileName = "state.lock"
+
+    package let descriptor: Int32
+
+    /// Takes over a directory descriptor; it is closed at the end.
+    package init(takingOver descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    package enum LockHolder: Equatable, Sendable {
+        case nobody
+        /// The agent, for a moment.
+        case agent
+        case launcher(pid_t)
+    }
+
+    package func lockHolder() throws(WorkspaceFileError) -> LockHolder {
+        let file = unsafe openat(descriptor, Self.lockFileName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard file >= 0 else {
+            if errno == ENOENT { return .nobody }
+            throw WorkspaceFileError("open", Self.lockFileName, number: errno)
+        }
+        defer { close(file) }
+        var query = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: 0, l_pid: 0)
+        guard unsafe fcntl(file, F_GETLK, &query) == 0 else {
+            throw WorkspaceFileError("ask for the lock on", Self.lockFileName, number: errno)
+        }
+        guard query.l_type != Int16(F_UNLCK) else { return .nobody }
+        return query.l_pid > 0 ? .launcher(query.l_pid) : .agent
+    }
+
+    package enum LockKind: Sendable { case process, openFileDescription }
+
+    /// The lock, or nil when somebody else holds it.
+    package func claim(_ kind: LockKind) throws(WorkspaceFileError) -> WorkspaceClaim? {
+        let file = unsafe openat(descriptor, Self.lockFileName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { throw WorkspaceFileError("open", Self.lockFileName, number: errno) }
+        var lock = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: 0, l_pid: 0)
+        // F_OFD_SETLK is 37 on every Linux; the C library's header hides it from Swift.
+        guard unsafe fcntl(file, kind == .process ? F_SETLK : 37, &lock) == 0 else {
+            let number = errno
+            close(file)
+            if number == EAGAIN || number == EACCES { return nil }
+            throw WorkspaceFileError("lock", Self.lockFileName, number: number)
+        }
+        return WorkspaceClaim(descriptor: file)
+    }
+
+    /// The whole file, or nil when it is absent.
+    package func read(_ name: String, limit: Int) throws(WorkspaceFileError) -> [UInt8]? {
+        let file = unsafe openat(descriptor, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard file >= 0 else {
+            if errno == ENOENT { return nil }
+            throw WorkspaceFileError("open", name, number: errno)
+        }
+        defer { close(file) }
+        var contents: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = unsafe Glibc.read(file, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw WorkspaceFileError("read", name, number: errno) }
+            guard count > 0 else { return contents }
+            contents += buffer[..<count]
+            guard contents.count <= limit else { throw WorkspaceFileError("read", name, number: EFBIG) }
+        }
+    }
+
+    /// Replaces the file at once or not at all: temporary file, rename.
+    ///
+    /// - Parameters:
+    ///   - durable: also synced, file and directory, before this returns.
+    ///   - reserved: overwrite the blocks that `reserveNext` set aside, so that a full disk cannot refuse.
+    package func replace(
+        _ name: String,
+        with contents: [UInt8],
+        mode: mode_t = 0o644,
+        durable: Bool
+    ) throws(WorkspaceFileError) {
+        let next = name + ".next"
+        let file = unsafe openat(descriptor, next, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode)
+        guard file >= 0 else { throw WorkspaceFileError("create", next, number: errno) }
+        defer { close(file) }
+        try Self.write(contents, to: file, name: next)
+        guard ftruncate(file, off_t(contents.count)) == 0 else {
+            throw WorkspaceFileError("write", next, number: errno)
+        }
+        if durable, fsync(file) != 0 { throw WorkspaceFileError("sync", next, number: errno) }
+        guard unsafe renameat(descriptor, next, descriptor, name) == 0 else {
+            throw WorkspaceFileError("rename", next, number: errno)
+        }
+        if durable, fsync(descriptor) != 0 { throw WorkspaceFileError("sync the directory of", name, number: errno) }
+    }
+
+    /// Sets blocks aside for the next `replace` of this file, so that the last one works on a full disk.
+    package func reserveNext(of name: String, bytes: Int) {
+        let file = unsafe openat(descriptor, name + ".next", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        _ = posix_fallocate(file, 0, off_t(bytes))
+    }
+
+    package func remove(_ name: String) { _ = unsafe unlinkat(descriptor, name, 0) }
+
+    package func readState() throws -> ScriptStateRecord? {
+        guard let bytes = try read(ScriptStateRecord.fileName, limit: ScriptStateRecord.maximumBytes) else {
+            return nil
+        }
+        return try ScriptStateRecord(bytes: bytes)
+    }
+
+    package func writeState(_ state: ScriptStateRecord, durable: Bool) throws(WorkspaceFileError) {
+        try replace(ScriptStateRecord.fileName, with: state.encoded(), durable: durable)
+    }
+
+    static func write(_ contents: [UInt8], to file: Int32, name: String) throws(WorkspaceFileError) {
+        var done = 0
+        while done < contents.count {
+            let rest = contents[done...]
+            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw WorkspaceFileError("write", name, number: count == 0 ? ENOSPC : errno) }
+            done += count
+        }
+    }
+}
+
+/// The lock on a script; given up at the end.
+package struct WorkspaceClaim: ~Copyable, Sendable {
+    private let descriptor: Int32
+
+    fileprivate init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+}
+
+/// The one writer of `Output.log`: whole batches of records, each with one `write`.
+package struct OutputLogWriter: ~Copyable, Sendable {
+    package let descriptor: Int32
+
+    package init(_ directory: borrowing WorkspaceDirectory) throws(WorkspaceFileError) {
+        let name = ScriptSpecification.logFileName
+        let flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW
+        descriptor = unsafe openat(directory.descriptor, name, flags, 0o666)
+        guard descriptor >= 0 else { throw WorkspaceFileError("open", name, number: errno) }
+        var facts = stat()
+        // Another name for the same file could be anybody's: the launcher writes as root (a planted hard link).
+        guard unsafe fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, facts.st_nlink <= 1 else {
+            throw WorkspaceFileError("trust", name, number: EPERM)
+        }
+        try endTornRecord()
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// A writer that died in the middle leaves no newline: the next record must not grow onto that one.
+    private func endTornRecord() throws(WorkspaceFileError) {
+        let end = lseek(descriptor, 0, SEEK_END)
+        guard end > 0 else { return }
+        var last: UInt8 = 0
+        guard unsafe pread(descriptor, &last, 1, end - 1) == 1, last != 0x0A else { return }
+        try append([0x0A])
+    }
+
+    /// All of the records or, when the disk is full, only whole ones of them and the error.
+    package func append(_ records: [UInt8]) throws(WorkspaceFileError) {
+        guard !records.isEmpty else { return }
+        let start = lseek(descriptor, 0, SEEK_END)
+        do {
+            try WorkspaceDirectory.write(records, to: descriptor, name: ScriptSpecification.logFileName)
+        } catch {
+            let written = Int(lseek(descriptor, 0, SEEK_END) - start)
+            let whole = records.prefix(max(0, written)).lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+            _ = ftruncate(descriptor, start + off_t(whole))
+            throw error
+        }
+    }
+
+    package func append(_ entries: [(OutputLogRecord.Source, String)]) throws(WorkspaceFileError) {
+        var batch = OutputLogBatch()
+        batch.begin(at: .now)
+        for (source, text) in entries { batch.append(source, text) }
+        try append(batch.bytes)
+    }
+
+    package func sync() { _ = fdatasync(descriptor) }
+}
+
+/// The kernel's name for the time since it was started; empty when it gives none.
+package func currentBootID() -> String {
+    let file = unsafe open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return "" }
+    defer { close(file) }
+    var buffer = [UInt8](repeating: 0, count: 64)
+    let count = unsafe Glibc.read(file, &buffer, buffer.count)
+    return String(decoding: buffer[..<max(0, count)].prefix { $0 != 0x0A }, as: UTF8.self)
+}
