@@ -1,0 +1,126 @@
+package import BSON
+package import NIOCore
+
+/// What a message carries (halibut.md 5.4).
+package enum MessageContent: Hashable, Sendable {
+    /// `{"Message": null}`: the NUL request, or "close".
+    case null
+    case document(BSONDocument)
+}
+
+/// Takes messages off a connection's buffer (halibut.md 5.3).
+///
+///     message := deflate( bson( { "Message": <document or null> } ) )
+///
+/// There is no length in front: the deflate stream ends itself, and what follows it stays in the buffer.
+package struct MessageDecoder: ~Copyable {
+    private let limits: HalibutLimits
+    private let inflater = RawInflater()
+    private var inflated = ByteBuffer()
+    private var compressedBytes = 0
+    private var active = false
+
+    package init(limits: HalibutLimits) {
+        self.limits = limits
+    }
+
+    /// Whether a message has begun and not ended.
+    package var isInsideMessage: Bool { self.active }
+
+    /// The next message, or `nil` when all of the input is used and the message goes on.
+    package mutating func decode(_ input: inout ByteBuffer) throws(WireError) -> MessageContent? {
+        if !self.active {
+            guard input.readableBytes > 0 else { return nil }
+            try self.inflater.reset()
+            self.active = true
+        }
+        while true {
+            let before = (input: input.readableBytes, output: self.inflated.readableBytes)
+            let room = self.limits.maximumMessageBytes + 1 - before.output
+            let complete = try self.inflater.inflate(&input, into: &self.inflated, limit: room)
+            self.compressedBytes += before.input - input.readableBytes
+            try self.checkSize()
+            if complete { return try self.finish() }
+            let progress = before.input != input.readableBytes || before.output != self.inflated.readableBytes
+            guard progress else { return nil }
+        }
+    }
+
+    private func checkSize() throws(WireError) {
+        let size = self.inflated.readableBytes
+        guard size <= self.limits.maximumMessageBytes else {
+            throw .limit("A message is larger than \(self.limits.maximumMessageBytes) bytes.")
+        }
+        let ratio = self.limits.maximumInflateRatio
+        guard size <= self.limits.inflateRatioFloorBytes || size / ratio <= self.compressedBytes else {
+            throw .limit("A message inflates to more than \(ratio) times its size.")
+        }
+        // The document's own size comes first: nothing may follow the document inside the deflate stream.
+        if let declared = self.inflated.getInteger(at: self.inflated.readerIndex, endianness: .little, as: Int32.self) {
+            guard declared >= 5, Int(declared) <= self.limits.maximumMessageBytes else {
+                throw .limit("A message declares \(declared) bytes; 5 to \(self.limits.maximumMessageBytes) are allowed.")
+            }
+            guard size <= Int(declared) else { throw .invalidMessage("Bytes follow the document of a message.") }
+        }
+    }
+
+    private mutating func finish() throws(WireError) -> MessageContent {
+        defer {
+            // A connection that carried one large message must not keep its memory.
+            if self.inflated.capacity > 64 * 1024 { self.inflated = ByteBuffer() } else { self.inflated.clear() }
+            self.compressedBytes = 0
+            self.active = false
+        }
+        return try MessageContent(bson: self.inflated, limits: self.limits)
+    }
+}
+
+extension MessageContent {
+    /// Reads the envelope document.
+    package init(bson: ByteBuffer, limits: HalibutLimits = HalibutLimits()) throws(WireError) {
+        let envelope: BSONDocument
+        do {
+            let limits = BSONLimits(maximumDocumentBytes: limits.maximumMessageBytes)
+            envelope = try BSONDocument(bytes: bson.readableBytesView, limits: limits)
+        } catch {
+            throw .invalidMessage("The message is not valid BSON: \(error)")
+        }
+        switch envelope["Message"] {
+        // An empty document decodes as null, too (halibut.md 5.4).
+        case nil, .null: self = .null
+        case .document(let document): self = .document(document)
+        case .some: throw .invalidMessage("The message's content is not a document.")
+        }
+    }
+
+    /// The envelope document, not compressed.
+    package func bsonBytes() throws(WireError) -> [UInt8] {
+        let value: BSONValue =
+            switch self {
+            case .null: .null
+            case .document(let document): .document(document)
+            }
+        do {
+            return try BSONDocument(elements: [.init(key: "Message", value: value)]).encoded()
+        } catch {
+            throw .invalidMessage("The message cannot be written: \(error)")
+        }
+    }
+}
+
+/// Writes messages; keeps zlib's tables for the next one.
+package struct MessageEncoder: ~Copyable {
+    private let deflater = RawDeflater()
+
+    package init() {}
+
+    /// Appends a whole message; it must go out before anything waits for an answer.
+    package mutating func encode(_ content: MessageContent, into buffer: inout ByteBuffer) throws(WireError) {
+        try self.deflater.deflate(try content.bsonBytes(), into: &buffer)
+    }
+
+    /// The NUL request, compressed once and for all (halibut.md 18.2).
+    package static let nullMessage: [UInt8] = [
+        0xe3, 0x63, 0x60, 0x60, 0xe0, 0xf2, 0x4d, 0x2d, 0x2e, 0x4e, 0x4c, 0x4f, 0x65, 0x60, 0x00, 0x00,
+    ]
+}
