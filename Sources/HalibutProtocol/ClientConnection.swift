@@ -61,7 +61,10 @@ package struct ClientConnection: ~Copyable {
 
     /// Whether the connection may be pooled.
     package var isIdle: Bool {
-        if case .idle = self.state { true } else { false }
+        switch self.state {
+        case .idle: true
+        case _: false
+        }
     }
 
     /// A call wants the connection.

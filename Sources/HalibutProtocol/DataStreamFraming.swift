@@ -61,7 +61,9 @@ package struct DataStreamReader: ~Copyable {
     /// Expects the streams found in a message, in any order.
     package init(messageID: String, streams: [BSONDataStream], limits: HalibutLimits) throws(WireError) {
         guard streams.count <= limits.maximumDataStreams else {
-            throw .limit("A message has \(streams.count) data streams; at most \(limits.maximumDataStreams) are allowed.")
+            throw .limit(
+                "A message has \(streams.count) data streams; at most \(limits.maximumDataStreams) are allowed."
+            )
         }
         self.messageID = messageID
         self.expected = Set(streams.map(\.id))
@@ -105,7 +107,10 @@ package struct DataStreamReader: ~Copyable {
             self.state = .head
             guard length == stream.length else {
                 throw .streamSizeMismatch(
-                    message: self.messageID, id: stream.id, expected: stream.length, claimed: length
+                    message: self.messageID,
+                    id: stream.id,
+                    expected: stream.length,
+                    claimed: length
                 )
             }
             self.remainingStreams -= 1
@@ -117,7 +122,12 @@ package struct DataStreamReader: ~Copyable {
     package func connectionClosed() -> WireError {
         switch self.state {
         case .body(let stream, let remaining):
-            .streamClosed(message: self.messageID, id: stream.id, length: stream.length, read: stream.length - remaining)
+            .streamClosed(
+                message: self.messageID,
+                id: stream.id,
+                length: stream.length,
+                read: stream.length - remaining
+            )
         case .head, .trailer: .connectionClosed
         }
     }
@@ -125,7 +135,9 @@ package struct DataStreamReader: ~Copyable {
     private mutating func accept(_ stream: BSONDataStream) throws(WireError) {
         guard self.expected.remove(stream.id) != nil else { throw .unexpectedStream }
         guard stream.length >= 0, stream.length <= self.remainingBytes else {
-            throw .limit("Data stream \(stream.id.wireText) has length \(stream.length), which is more than is allowed.")
+            throw .limit(
+                "Data stream \(stream.id.wireText) has length \(stream.length), which is more than is allowed."
+            )
         }
         self.remainingBytes -= stream.length
     }

@@ -113,7 +113,14 @@ internal import NIOCore
         }
         let size = Int32(unsafe MemoryLayout<z_stream>.size)
         let status = unsafe deflateInit2_(
-            self.stream, 6, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, size
+            self.stream,
+            6,
+            Z_DEFLATED,
+            -MAX_WBITS,
+            8,
+            Z_DEFAULT_STRATEGY,
+            ZLIB_VERSION,
+            size
         )
         guard status == Z_OK else { throw .invalidMessage("zlib could not be started (\(status)).") }
         self.ready = true

@@ -15,7 +15,11 @@ package struct RequestMessage: Hashable, Sendable {
     static let typeName = "Halibut.Transport.Protocol.RequestMessage, Halibut"
 
     package init(
-        id: String, activityID: UUID, endPoint: EndPointDocument?, service: String, method: String,
+        id: String,
+        activityID: UUID,
+        endPoint: EndPointDocument?,
+        service: String,
+        method: String,
         parameters: [BSONValue]
     ) {
         self.id = id
@@ -36,9 +40,12 @@ package struct RequestMessage: Hashable, Sendable {
             throw .invalidMessage("Request '\(id.boundedForMessage)' names no service or no method.")
         }
         self.init(
-            id: id, activityID: document["activityId"]?.uuid ?? .zero,
+            id: id,
+            activityID: document["activityId"]?.uuid ?? .zero,
             endPoint: document["endpoint"]?.document.map(EndPointDocument.init),
-            service: service, method: method, parameters: document["params"]?.elementsOfArray ?? []
+            service: service,
+            method: method,
+            parameters: document["params"]?.elementsOfArray ?? []
         )
     }
 
@@ -124,7 +131,8 @@ package struct ServerError: Hashable, Sendable {
 
     init(_ document: BSONDocument) {
         self.init(
-            message: document["message"]?.string ?? "", details: document["details"]?.string ?? "",
+            message: document["message"]?.string ?? "",
+            details: document["details"]?.string ?? "",
             halibutErrorType: document["HalibutErrorType"]?.string
         )
     }
@@ -157,7 +165,8 @@ package struct EndPointDocument: Hashable, Sendable {
     /// Reads the two members that mean anything to somebody else than the caller.
     init(_ document: BSONDocument) {
         self.init(
-            baseURI: document["BaseUri"]?.string ?? "", remoteThumbprint: document["RemoteThumbprint"]?.string
+            baseURI: document["BaseUri"]?.string ?? "",
+            remoteThumbprint: document["RemoteThumbprint"]?.string
         )
     }
 

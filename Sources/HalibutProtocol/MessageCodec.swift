@@ -58,7 +58,9 @@ package struct MessageDecoder: ~Copyable {
         // The document's own size comes first: nothing may follow the document inside the deflate stream.
         if let declared = self.inflated.getInteger(at: self.inflated.readerIndex, endianness: .little, as: Int32.self) {
             guard declared >= 5, Int(declared) <= self.limits.maximumMessageBytes else {
-                throw .limit("A message declares \(declared) bytes; 5 to \(self.limits.maximumMessageBytes) are allowed.")
+                throw .limit(
+                    "A message declares \(declared) bytes; 5 to \(self.limits.maximumMessageBytes) are allowed."
+                )
             }
             guard size <= Int(declared) else { throw .invalidMessage("Bytes follow the document of a message.") }
         }

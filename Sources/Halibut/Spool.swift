@@ -1,0 +1,185 @@
+import FoundationEssentials
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Musl
+#endif
+
+/// A private directory (mode 0700) for the data streams of calls under way.
+///
+/// It is made when the first stream comes and removed with this object. What a killed process leaves behind lies under
+/// one name, `halibut-*`, in the parent directory.
+package final class SpoolDirectory: Sendable {
+    private let parent: String
+    private let path = Mutex<String?>(nil)
+    private let counter = Atomic<UInt64>(0)
+
+    /// Spools below `parent`; by default the directory for temporary files.
+    package init(parent: String? = nil) {
+        self.parent = parent ?? FileManager.default.temporaryDirectory.path
+    }
+
+    deinit {
+        self.path.withLock { path in
+            if let path { rmdir(path) }
+        }
+    }
+
+    /// Creates an empty file for a stream of `length` bytes.
+    func makeFile(id: UUID, length: Int64) throws(HalibutError) -> SpoolFile {
+        let directory = try self.directory()
+        try Self.checkSpace(in: directory, for: length)
+        let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
+        let path = "\(directory)/\(id.uuidString.lowercased())_\(number)"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw .file("create", path, errno) }
+        return SpoolFile(path: path, descriptor: descriptor, directory: self)
+    }
+
+    private func directory() throws(HalibutError) -> String {
+        var failure: CInt = 0
+        let made: String? = self.path.withLock { path in
+            if let path { return path }
+            var template = Array("\(self.parent)/halibut-XXXXXX".utf8CString)
+            guard mkdtemp(&template) != nil else {
+                failure = errno
+                return nil
+            }
+            path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+            return path
+        }
+        guard let made else { throw .file("create a directory in", self.parent, failure) }
+        return made
+    }
+
+    private static func checkSpace(in directory: String, for length: Int64) throws(HalibutError) {
+        var status = statvfs()
+        guard statvfs(directory, &status) == 0 else { return }
+        let (free, overflow) = Int64(clamping: status.f_bavail).multipliedReportingOverflow(by: Int64(status.f_frsize))
+        guard overflow || length <= free else {
+            throw HalibutError(
+                .local,
+                "A data stream of \(length) bytes does not fit on the disk of '\(directory)' (\(free) free)."
+            )
+        }
+    }
+}
+
+/// One spooled stream; the file goes with the object.
+final class SpoolFile: Sendable {
+    let path: String
+    private let descriptor: Mutex<CInt?>
+    private let removed = Atomic<Bool>(false)
+    /// Keeps the directory until its last file is gone.
+    private let directory: SpoolDirectory
+
+    fileprivate init(path: String, descriptor: CInt, directory: SpoolDirectory) {
+        self.path = path
+        self.descriptor = Mutex(descriptor)
+        self.directory = directory
+    }
+
+    deinit {
+        self.finishWriting()
+        self.remove()
+    }
+
+    /// Appends bytes; blocks, so it is called off the event loop.
+    func append(_ bytes: UnsafeRawBufferPointer) throws(HalibutError) {
+        guard let descriptor = self.descriptor.withLock({ $0 }) else { throw .file("write", self.path, EBADF) }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .file("write", self.path, errno)
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Closes the descriptor; the file stays.
+    func finishWriting() {
+        self.descriptor.withLock { descriptor in
+            if let open = descriptor { close(open) }
+            descriptor = nil
+        }
+    }
+
+    /// Deletes the file, unless it has been moved away.
+    func remove() {
+        if !self.removed.exchange(true, ordering: .relaxed) { unlink(self.path) }
+    }
+
+    func readAll(count: Int) throws(HalibutError) -> [UInt8] {
+        let descriptor = open(self.path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .file("read", self.path, errno) }
+        defer { close(descriptor) }
+        var failure: CInt = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let result = read(
+                    descriptor,
+                    UnsafeMutableRawPointer(buffer.baseAddress?.advanced(by: filled)),
+                    count - filled
+                )
+                if result < 0, errno == EINTR { continue }
+                if result <= 0 {
+                    failure = result < 0 ? errno : EIO
+                    return
+                }
+                filled += result
+            }
+        }
+        guard failure == 0 else { throw .file("read", self.path, failure) }
+        return bytes
+    }
+
+    func move(to target: String) throws(HalibutError) {
+        if rename(self.path, target) == 0 {
+            self.removed.store(true, ordering: .relaxed)
+            return
+        }
+        guard errno == EXDEV else { throw .file("write", target, errno) }
+        do {
+            try FileCopy.copy(from: self.path, to: target)
+        } catch {
+            unlink(target)
+            throw error
+        }
+        self.remove()
+    }
+}
+
+/// Copies between file systems.
+enum FileCopy {
+    static func copy(from source: String, to target: String) throws(HalibutError) {
+        let input = open(source, O_RDONLY | O_CLOEXEC)
+        guard input >= 0 else { throw .file("read", source, errno) }
+        defer { close(input) }
+        let output = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard output >= 0 else { throw .file("write", target, errno) }
+        defer { close(output) }
+        while true {
+            let count = sendfile(output, input, nil, 1 << 20)
+            if count == 0 { return }
+            if count < 0, errno != EINTR { throw .file("write", target, errno) }
+        }
+    }
+}
+
+/// Sizes of files.
+enum FileSize {
+    /// The size of a regular file, or `nil` with `errno` set.
+    static func ofFile(at path: String) -> Int64? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            errno = EISDIR
+            return nil
+        }
+        return Int64(status.st_size)
+    }
+}
