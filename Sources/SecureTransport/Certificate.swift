@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// The certificate that the other side showed. Nothing in it is checked; trust compares ``thumbprint`` only.
+/// The certificate that the other side showed; nothing in it is checked, trust compares ``thumbprint`` only.
 package struct PeerCertificate: Sendable, Hashable {
     /// The certificate as received.
     package let der: [UInt8]

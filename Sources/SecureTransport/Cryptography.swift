@@ -11,7 +11,7 @@ package enum Cryptography {
     /// Bytes of one AES block, and of the initialisation vector.
     package static let aesBlockBytes = 16
 
-    /// SHA-1, 20 bytes. For names of certificates and old formats only.
+    /// SHA-1, 20 bytes: for names of certificates and old formats only.
     package static func sha1(_ bytes: [UInt8]) -> [UInt8] { digest(bytes, .sha1) }
 
     /// SHA-256, 32 bytes.
