@@ -45,7 +45,7 @@ package struct InstanceRegistry: Sendable {
     package func register(name: String, configurationPath: String) throws(ConfigurationError) {
         let path = try self.indexPath(of: name)
         let existing = self.list().instances.first { $0.name.map(Self.fileName) == Self.fileName(name) }
-        let entry = JSONText.object([
+        let entry = OrderedJSON.object([
             .init("Name", .string(existing?.name ?? name)),
             .init("ConfigurationFilePath", .string(configurationPath)),
         ])

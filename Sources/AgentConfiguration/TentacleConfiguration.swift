@@ -139,7 +139,7 @@ package struct TentacleConfiguration: Sendable {
     }
 
     package mutating func setTrustedServers(_ servers: [TrustedServer]) {
-        self.set(.trustedServers, JSONText.array(servers.map(\.json)).compact)
+        self.set(.trustedServers, OrderedJSON.array(servers.map(\.json)).compact)
     }
 
     // MARK: Certificate

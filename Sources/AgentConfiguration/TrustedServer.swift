@@ -39,7 +39,7 @@ package struct TrustedServer: Hashable, Sendable {
     package var squid: String?
     package var subscriptionID: String?
     /// Members of another version or product, kept as they were read.
-    package var additionalMembers: [JSONText.Member] = []
+    package var additionalMembers: [OrderedJSON.Member] = []
 
     package init(
         thumbprint: String,
@@ -106,13 +106,13 @@ extension TrustedServer: Decodable {
             subscriptionID: try text("subscriptionid")
         )
         for key in container.allKeys where !Self.members.contains(key.stringValue.lowercased()) {
-            self.additionalMembers.append(.init(key.stringValue, try container.decode(JSONText.self, forKey: key)))
+            self.additionalMembers.append(.init(key.stringValue, try container.decode(OrderedJSON.self, forKey: key)))
         }
         self.additionalMembers.sort { $0.name < $1.name }
     }
 
     /// Members in the order of the stock agent.
-    package var json: JSONText {
+    package var json: OrderedJSON {
         .object(
             [
                 .init("Thumbprint", .string(self.thumbprint)),

@@ -3,26 +3,26 @@ import FoundationEssentials
 /// A JSON value that is written in the order it was put together.
 ///
 /// `JSONEncoder` cannot keep an order, and the stock agent's files and outputs have one that people and scripts see.
-package enum JSONText: Hashable, Sendable {
+package enum OrderedJSON: Hashable, Sendable {
     case null
     case bool(Bool)
     case integer(Int64)
     case double(Double)
     case string(String)
-    case array([JSONText])
+    case array([OrderedJSON])
     case object([Member])
 
     package struct Member: Hashable, Sendable {
         package var name: String
-        package var value: JSONText
+        package var value: OrderedJSON
 
-        package init(_ name: String, _ value: JSONText) {
+        package init(_ name: String, _ value: OrderedJSON) {
             self.name = name
             self.value = value
         }
     }
 
-    package static func string(orNull value: String?) -> JSONText { value.map(JSONText.string) ?? .null }
+    package static func string(orNull value: String?) -> OrderedJSON { value.map(OrderedJSON.string) ?? .null }
 
     /// One line without blanks, as in configuration values.
     package var compact: String {
@@ -79,13 +79,13 @@ package enum JSONText: Hashable, Sendable {
     }
 }
 
-extension JSONText: Decodable {
+extension OrderedJSON: Decodable {
     package init(from decoder: any Decoder) throws {
         if let keyed = try? decoder.container(keyedBy: JSONMemberName.self) {
             // The decoder's own order is not the document's.
             self = .object(
                 try keyed.allKeys.sorted { $0.stringValue < $1.stringValue }
-                    .map { Member($0.stringValue, try keyed.decode(JSONText.self, forKey: $0)) }
+                    .map { Member($0.stringValue, try keyed.decode(OrderedJSON.self, forKey: $0)) }
             )
             return
         }
@@ -101,7 +101,7 @@ extension JSONText: Decodable {
         } else if let value = try? container.decode(String.self) {
             self = .string(value)
         } else {
-            self = .array(try container.decode([JSONText].self))
+            self = .array(try container.decode([OrderedJSON].self))
         }
     }
 }

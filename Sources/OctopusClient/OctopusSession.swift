@@ -1,0 +1,249 @@
+/// Who is asking.
+package enum OctopusCredential: Hashable, Sendable {
+    case apiKey(String)
+    case bearerToken(String)
+    case password(username: String, password: String)
+}
+
+/// A conversation with one server as one user; the root document is read once.
+///
+/// Not shared between threads: a command asks one question after the other.
+package final class OctopusSession {
+    /// Without an answer for this long, the server counts as not there (spec 12.2).
+    package static let defaultPatience = Duration.seconds(60)
+
+    package let address: ServerAddress
+    /// How long the first request is repeated.
+    package var patience = OctopusSession.defaultPatience
+    /// Told once, when the first try failed and more follow.
+    package var onWaiting: (String) -> Void = { _ in }
+
+    private let credential: OctopusCredential
+    private let transport: any HTTPTransport
+    private let options: TransportOptions
+    private let userAgent: String
+    private let pause: (Duration) -> Void
+    private var cookies: [String: String] = [:]
+    private var cachedRoot: JSONValue?
+
+    private static let retryPause = Duration.seconds(1)
+    private static let busyRetryPause = Duration.milliseconds(500)
+
+    package init(
+        address: ServerAddress,
+        credential: OctopusCredential,
+        transport: any HTTPTransport,
+        options: TransportOptions,
+        userAgent: String,
+        pause: @escaping (Duration) -> Void
+    ) {
+        self.address = address
+        self.credential = credential
+        self.transport = transport
+        self.options = options
+        self.userAgent = userAgent
+        self.pause = pause
+    }
+
+    // MARK: Documents
+
+    /// `GET /api`, repeated while the server starts; with a password, signs in.
+    package func root() throws(OctopusError) -> JSONValue {
+        if let cachedRoot { return cachedRoot }
+        let root = try self.document(try self.patiently("~/api"))
+        guard let version = root.text("ApiVersion"), version.hasPrefix("3.0.") || version == "3.0" else {
+            throw OctopusError(
+                .server,
+                "The server at \(self.address) did not answer as an Octopus Server (its API version is "
+                    + "\(root.text("ApiVersion") ?? "missing")). Check the server URL and try again."
+            )
+        }
+        try self.signInIfNeeded(root)
+        self.cachedRoot = root
+        return root
+    }
+
+    package func get(_ link: String, _ parameters: [String: String] = [:]) throws(OctopusError) -> JSONValue {
+        try self.document(try self.send("GET", link, parameters))
+    }
+
+    package func send(_ method: String, _ link: String, body: JSONValue) throws(OctopusError) -> JSONValue {
+        try self.document(try self.send(method, link, [:], body: body))
+    }
+
+    package func delete(_ link: String) throws(OctopusError) {
+        _ = try self.checked(try self.send("DELETE", link, [:]))
+    }
+
+    /// All items of a paged collection, or of a bare array.
+    package func items(_ link: String, _ parameters: [String: String] = [:]) throws(OctopusError) -> [JSONValue] {
+        var page = try self.get(link, parameters)
+        if let all = page.items { return all }
+        var result: [JSONValue] = []
+        while let items = page["Items"]?.items, !items.isEmpty {
+            result += items
+            guard let next = page.link("Page.Next") else { break }
+            page = try self.get(next)
+        }
+        return result
+    }
+
+    // MARK: Requests
+
+    private func patiently(_ link: String) throws(OctopusError) -> HTTPResponse {
+        let clock = ContinuousClock()
+        var waited = Duration.zero
+        while true {
+            let start = clock.now
+            let failure: OctopusError
+            var delay = Self.retryPause
+            do throws(TransportError) {
+                let response = try self.exchange("GET", self.address.resolve(link), body: nil)
+                guard response.status == 503 else { return response }
+                failure = OctopusError(.unreachable, self.unreachable("it answers that it is not available (503)"))
+                delay = Self.busyRetryPause
+            } catch {
+                failure = self.explained(error)
+                guard failure.code == .unreachable else { throw failure }
+            }
+            if waited == .zero, self.patience > .zero {
+                self.onWaiting("\(failure.message) Trying again for up to \(self.patience.components.seconds) seconds.")
+            }
+            waited += clock.now - start + delay
+            guard waited <= self.patience else { throw failure }
+            self.pause(delay)
+        }
+    }
+
+    private func send(
+        _ method: String,
+        _ link: String,
+        _ parameters: [String: String],
+        body: JSONValue? = nil
+    ) throws(OctopusError) -> HTTPResponse {
+        let bytes: [UInt8]?
+        do {
+            bytes = try body?.encoded()
+        } catch {
+            throw OctopusError(.server, "The request could not be put together: \(error).")
+        }
+        do throws(TransportError) {
+            return try self.exchange(
+                method,
+                self.address.resolve(LinkTemplate.expand(link, parameters)),
+                body: bytes
+            )
+        } catch {
+            throw self.explained(error)
+        }
+    }
+
+    private func exchange(_ method: String, _ url: String, body: [UInt8]?) throws(TransportError) -> HTTPResponse {
+        var headers = [("Accept", "application/json"), ("User-Agent", self.userAgent)]
+        switch self.credential {
+        case .apiKey(let key): headers.append(("X-Octopus-ApiKey", key))
+        case .bearerToken(let token): headers.append(("Authorization", "Bearer \(token)"))
+        case .password:
+            if !self.cookies.isEmpty {
+                let pairs = self.cookies.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+                headers.append(("Cookie", pairs.joined(separator: "; ")))
+            }
+            if let token = self.cookies.first(where: { $0.key.hasPrefix(Self.forgeryCookie) })?.value {
+                headers.append(("X-Octopus-Csrf-Token", token))
+            }
+        }
+        if body != nil { headers.append(("Content-Type", "application/json; charset=utf-8")) }
+        let response = try self.transport.send(
+            HTTPRequest(method, url, headers: headers, body: body),
+            options: self.options
+        )
+        for cookie in response.cookies {
+            let pair = cookie.prefix { $0 != ";" }
+            guard let equals = pair.firstIndex(of: "=") else { continue }
+            self.cookies[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
+        }
+        return response
+    }
+
+    private static let forgeryCookie = "Octopus-Csrf-Token"
+
+    private func signInIfNeeded(_ root: JSONValue) throws(OctopusError) {
+        guard case .password(let username, let password) = self.credential else { return }
+        let body = JSONValue.object([
+            "Username": .string(username), "Password": .string(password), "RememberMe": .bool(false),
+            "State": .object(["UsingSecureConnection": .bool(self.address.isSecure)]),
+        ])
+        _ = try self.send("POST", root.link("SignIn") ?? "~/api/users/login", body: body)
+        guard self.cookies.keys.count(where: { $0.hasPrefix(Self.forgeryCookie) }) == 1 else {
+            throw OctopusError(.security, "The server at \(self.address) did not start a session for '\(username)'.")
+        }
+    }
+
+    // MARK: Answers
+
+    private func document(_ response: HTTPResponse) throws(OctopusError) -> JSONValue {
+        let body = try self.checked(response)
+        do {
+            return try JSONValue(bytes: body)
+        } catch {
+            throw OctopusError(
+                .server,
+                "The server at \(self.address) did not appear to be an Octopus Server: its answer is not JSON. "
+                    + "Check the server URL and try again."
+            )
+        }
+    }
+
+    private func checked(_ response: HTTPResponse) throws(OctopusError) -> [UInt8] {
+        guard !(200...299).contains(response.status) else { return response.body }
+        let body = try? JSONValue(bytes: response.body)
+        let text = body?.text("ErrorMessage")
+        switch response.status {
+        case 300...399:
+            throw OctopusError(
+                .server,
+                "The server at \(self.address) redirects to \(response.location ?? "another place"). "
+                    + "Give that address as --server."
+            )
+        case 400, 409:
+            let errors = (body?["Errors"]?.items ?? []).compactMap(\.string).map { " - \($0)" }
+            let lines = [text ?? "The server refused the request.", ""] + errors
+            throw OctopusError(.validation, errors.isEmpty ? lines[0] : lines.joined(separator: "\n"))
+        case 401, 403:
+            throw OctopusError(
+                .security,
+                "The Octopus Server at \(self.address) did not accept the credentials (\(response.status)): "
+                    + (text ?? "Please provide a valid API key or log in again.")
+            )
+        case 404:
+            throw OctopusError(
+                .notFound,
+                text ?? "The server at \(self.address) does not know what was asked for (404)."
+            )
+        default:
+            throw OctopusError(
+                .server,
+                text ?? "The server at \(self.address) answered with status \(response.status)."
+            )
+        }
+    }
+
+    private func unreachable(_ reason: String) -> String {
+        "Unable to connect to the Octopus Deploy server at \(self.address): \(reason). "
+            + "Check the server URL, the network and the proxy settings."
+    }
+
+    private func explained(_ error: TransportError) -> OctopusError {
+        switch error.code {
+        case .unreachable, .timedOut: OctopusError(.unreachable, self.unreachable(error.message))
+        case .tls:
+            OctopusError(
+                .tls,
+                "No trusted connection to \(self.address): \(error.message). Use a server URL that matches its "
+                    + "certificate, add the authority to the system's store, or pass --ignoreSslErrors."
+            )
+        case .invalidURL: OctopusError(.invalidAddress, "The Octopus Server URI '\(self.address)' is invalid.")
+        case .other: OctopusError(.server, "The request to \(self.address) failed: \(error.message).")
+        }
+    }
+}
