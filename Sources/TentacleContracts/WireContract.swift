@@ -27,21 +27,19 @@ package protocol WireEnumeration: RawRepresentable<Int32>, CaseIterable, Codable
 extension WireEnumeration {
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        if let text = try? container.decode(String.self), !text.isEmpty {
-            guard let value = Self(wireText: text) else {
-                throw DecodingError.dataCorruptedError(
-                    in: container,
-                    debugDescription: "\(text) is not a value of \(Self.self)."
-                )
-            }
-            self = value
-            return
+        let value: Self?
+        let text: String
+        if let ordinal = try? container.decode(Int32.self) {
+            value = Self(rawValue: ordinal)
+            text = "\(ordinal)"
+        } else {
+            text = try container.decode(String.self)
+            value = Self(wireText: text)
         }
-        let ordinal = try container.decode(Int32.self)
-        guard let value = Self(rawValue: ordinal) else {
+        guard let value else {
             throw DecodingError.dataCorruptedError(
                 in: container,
-                debugDescription: "\(ordinal) is not a value of \(Self.self)."
+                debugDescription: "\(text) is not a value of \(Self.self)."
             )
         }
         self = value
