@@ -98,8 +98,7 @@ let package = Package(
         library(
             "TentacleCommands",
             [
-                "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "SecureTransport",
-                argumentParser, logging,
+                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "SecureTransport",
             ]
         ),
         program("tentacle", ["TentacleCommands"]),

@@ -1,0 +1,102 @@
+package import AgentConfiguration
+import Glibc
+package import OctopusClient
+
+/// Everything through which a command touches the world, so that tests bring a world of their own.
+package struct CommandContext: Sendable {
+    package var host: HostFiles
+    package var console: Console
+    package var transport: any HTTPTransport
+    /// Path of the running executable, links resolved: what units and messages name.
+    package var programPath: String
+    package var hostName: String
+    package var processorCount: Int
+    package var makeSubscriptionID: @Sendable () -> String
+    package var pause: @Sendable (Duration) -> Void
+    /// Becomes another program; returns only to say why not.
+    package var replaceProcess: @Sendable (_ path: String, _ arguments: [String]) -> CInt
+    /// Readable when the command shall end; -1 for never.
+    package var interruption: CInt = -1
+    /// `--noninteractive` was given; only `agent` minds.
+    package var isNonInteractive = false
+
+    package init(
+        host: HostFiles,
+        console: Console,
+        transport: any HTTPTransport,
+        programPath: String,
+        hostName: String,
+        processorCount: Int = 1,
+        makeSubscriptionID: @escaping @Sendable () -> String = { SubscriptionID.make() },
+        pause: @escaping @Sendable (Duration) -> Void,
+        replaceProcess: @escaping @Sendable (String, [String]) -> CInt
+    ) {
+        self.host = host
+        self.console = console
+        self.transport = transport
+        self.programPath = programPath
+        self.hostName = hostName
+        self.processorCount = processorCount
+        self.makeSubscriptionID = makeSubscriptionID
+        self.pause = pause
+        self.replaceProcess = replaceProcess
+    }
+
+    package var programName: String { FilePathText.name(of: self.programPath) }
+
+    /// The world of the real program.
+    package static func current() -> CommandContext {
+        CommandContext(
+            host: .current(),
+            console: .standard,
+            transport: CurlTransport(),
+            programPath: Self.executablePath(),
+            hostName: Self.shortHostName(),
+            processorCount: max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN))),
+            pause: { duration in
+                var rest = timespec()
+                rest.tv_sec = Int(duration.components.seconds)
+                rest.tv_nsec = Int(duration.components.attoseconds / 1_000_000_000)
+                while true {
+                    var wanted = rest
+                    guard nanosleep(&wanted, &rest) != 0, errno == EINTR else { return }
+                }
+            },
+            replaceProcess: { path, arguments in
+                var pointers: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
+                pointers.append(nil)
+                execv(path, pointers)
+                return errno
+            }
+        )
+    }
+
+    private static func executablePath() -> String {
+        guard let path = realpath("/proc/self/exe", nil) else { return CommandLine.arguments.first ?? "tentacle" }
+        defer { free(path) }
+        return String(cString: path)
+    }
+
+    /// Host name up to the first dot: the default name of a machine.
+    private static func shortHostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return String(name.prefix { $0 != "." })
+    }
+}
+
+/// Identity of a polling agent towards its server (spec tentacle-cli.md 8.4).
+package enum SubscriptionID {
+    package static let scheme = "poll://"
+    private static let alphabet = Array("bcdefghjklmnpqrstuvwxyz23456789")
+    private static let length = 20
+
+    package static func make() -> String {
+        var generator = SystemRandomNumberGenerator()
+        let characters = (0..<Self.length).map { _ in
+            Self.alphabet[Int.random(in: 0..<Self.alphabet.count, using: &generator)]
+        }
+        return "\(Self.scheme)\(String(characters))/"
+    }
+}

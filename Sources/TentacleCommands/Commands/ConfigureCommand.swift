@@ -1,0 +1,147 @@
+import AgentConfiguration
+
+package struct ConfigureCommand: TentacleCommand {
+    package static let definition = CommandDefinition(
+        "configure",
+        summary: "Sets Tentacle settings such as the port number and thumbprints",
+        options: CommonOptions.instance + [
+            OptionDefinition("home", "homedir", help: "Home directory"),
+            OptionDefinition("app", "appdir", help: "Default directory to deploy applications to"),
+            OptionDefinition("port", kind: .integer, help: "TCP port on which Tentacle should listen to connections"),
+            OptionDefinition(
+                "noListen",
+                kind: .boolean,
+                help: "Suppress listening on a TCP port (intended for polling Tentacles only)"
+            ),
+            OptionDefinition(
+                "listenIpAddress",
+                kind: .listenAddress,
+                help: "IP address on which Tentacle should listen. Default: any"
+            ),
+            OptionDefinition(
+                "pollingConnectionCount",
+                help: "The number of connections a polling Tentacle opens to each Octopus Server"
+            ),
+            OptionDefinition("trust", help: "The thumbprint of the Octopus Server to trust"),
+            OptionDefinition(
+                "remove-trust",
+                help: "The thumbprint of the Octopus Server to remove from the trusted list"
+            ),
+            OptionDefinition("reset-trust", kind: .flag, help: "Removes all trusted Octopus Servers"),
+        ]
+    )
+
+    private let selector: InstanceSelector
+    private let options: ParsedOptions
+
+    package init(_ options: ParsedOptions) throws(CommandError) {
+        self.selector = options.selector
+        self.options = options
+    }
+
+    package func run(_ context: CommandContext) throws {
+        let instance = try context.instance(self.selector)
+        // Directories first: the file is not touched when one cannot be made.
+        for name in ["home", "app"] {
+            if let path = self.options.text(name) { try DurableFile.makeDirectory(context.host.absolute(path)) }
+        }
+        var messages: [String] = []
+        try TentacleConfiguration.update(instance.configurationPath, host: context.host) { configuration in
+            messages = try self.changeTrust(&configuration)
+            for occurrence in self.options.occurrences {
+                if let message = try Self.apply(occurrence, to: &configuration, context.host) {
+                    messages.append(message)
+                }
+            }
+        }
+        for message in messages { context.console.info(message) }
+        if !messages.isEmpty { context.remindOfRestart(instance) }
+    }
+
+    /// Always before the other values and in this order, whatever the order on the command line (spec 4.5).
+    private func changeTrust(_ configuration: inout TentacleConfiguration) throws -> [String] {
+        let added = try self.options.occurrences.filter { $0.name == "trust" }.map { occurrence in
+            let thumbprint = Thumbprints.trimmed(occurrence.value)
+            guard !thumbprint.isEmpty else { throw CommandError(.failure, "A valid thumbprint must be supplied") }
+            return thumbprint
+        }
+        let removed = self.options.list("remove-trust")
+        guard self.options.isSet("reset-trust") || !removed.isEmpty || !added.isEmpty else { return [] }
+        var messages: [String] = []
+        var servers = try configuration.trustedServers()
+        if self.options.isSet("reset-trust") {
+            messages.append("Removing all trusted Octopus Servers...")
+            servers = []
+        }
+        if !removed.isEmpty {
+            messages.append("Removing \(removed.count) trusted Octopus Servers")
+            servers.removeAll { removed.contains($0.thumbprint) }
+        }
+        if !added.isEmpty {
+            messages.append("Adding \(added.count) trusted Octopus Servers")
+            for thumbprint in added {
+                servers.upsert(TrustedServer(thumbprint: thumbprint, communicationStyle: .listening))
+            }
+        }
+        configuration.setTrustedServers(servers)
+        return messages
+    }
+
+    private static func apply(
+        _ occurrence: ParsedOptions.Occurrence,
+        to configuration: inout TentacleConfiguration,
+        _ host: HostFiles
+    ) throws -> String? {
+        let value = occurrence.value
+        switch occurrence.name {
+        case "home" where !value.allSatisfy(\.isWhitespace):
+            let path = host.absolute(value)
+            configuration.set(.home, path)
+            return "Home directory set to: \(path)"
+        case "app" where !value.allSatisfy(\.isWhitespace):
+            let path = host.absolute(value)
+            configuration.set(.applicationDirectory, path)
+            return "Application directory set to: \(path)"
+        case "port":
+            guard let port = OptionValue.integer(value), (1...65535).contains(port) else {
+                throw CommandError("The port \(value) is not valid. Give a port from 1 to 65535, e.g. --port=10933")
+            }
+            configuration.set(.port, port)
+            return "Services listen port: \(port)"
+        case "noListen":
+            let isSilent = OptionValue.boolean(value) ?? false
+            configuration.set(.noListen, isSilent)
+            return isSilent ? "Tentacle will not listen on a port" : "Tentacle will listen on a TCP port"
+        case "listenIpAddress":
+            let isAny = value.lowercased() == "any"
+            configuration.set(.listenAddress, isAny ? nil : value)
+            return isAny ? "Listen on any IP address" : "Listen on IP address: \(value)"
+        case "pollingConnectionCount":
+            let count = try PollingConnectionCount.parse(value)
+            configuration.set(.pollingConnectionCount, count)
+            return "Polling connection count set to: \(count)"
+        default: return nil
+        }
+    }
+}
+
+/// The number of polling connections as an option value (spec tentacle-cli.md 4.6).
+enum PollingConnectionCount {
+    static func parse(_ value: String) throws(CommandError) -> Int {
+        guard !value.allSatisfy(\.isWhitespace) else {
+            throw CommandError(
+                "Please specify the number of polling connections, e.g. --pollingConnectionCount=5"
+            )
+        }
+        guard let count = OptionValue.integer(value) else {
+            throw CommandError(
+                "The polling connection count '\(value)' is not a valid whole number. "
+                    + "Specify a positive integer, e.g. --pollingConnectionCount=5"
+            )
+        }
+        guard count > 0 else {
+            throw CommandError("The polling connection count must be greater than 0, but was \(count).")
+        }
+        return count
+    }
+}

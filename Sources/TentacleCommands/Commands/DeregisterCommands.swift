@@ -1,0 +1,103 @@
+import AgentConfiguration
+import OctopusClient
+
+package struct DeregisterFromCommand: TentacleCommand {
+    package static let definition = CommandDefinition(
+        "deregister-from",
+        aliases: ["deregister"],
+        summary: "Deregisters this deployment target from an Octopus Server",
+        options: Deregistrar.options
+    )
+
+    private let options: ParsedOptions
+
+    package init(_ options: ParsedOptions) { self.options = options }
+
+    package func run(_ context: CommandContext) throws {
+        try Deregistrar(options: self.options, isWorker: false, context: context).run()
+    }
+}
+
+package struct DeregisterWorkerCommand: TentacleCommand {
+    package static let definition = CommandDefinition(
+        "deregister-worker",
+        summary: "Deregisters this worker from an Octopus Server",
+        options: Deregistrar.options
+    )
+
+    private let options: ParsedOptions
+
+    package init(_ options: ParsedOptions) { self.options = options }
+
+    package func run(_ context: CommandContext) throws {
+        try Deregistrar(options: self.options, isWorker: true, context: context).run()
+    }
+}
+
+/// Removes this agent from a server (spec tentacle-cli.md 14.1); local trust stays as it is.
+struct Deregistrar {
+    static let options =
+        CommonOptions.instance + ServerOptions.definitions + [
+            OptionDefinition(
+                "multiple",
+                "m",
+                kind: .flag,
+                help: "Deregister all machines that use the same thumbprint"
+            ),
+            OptionDefinition(
+                "space",
+                help:
+                    "The space which this machine will be deregistered from, - e.g. 'Finance Department' where Finance Department "
+                    + "is the name of an existing space; the default value is the Default space, if one is designated."
+            ),
+        ]
+
+    let options: ParsedOptions
+    let isWorker: Bool
+    let context: CommandContext
+
+    func run() throws {
+        let server = try ServerOptions(self.options, self.context)
+        let instance = try self.context.instance(self.options.selector)
+        let configuration = try self.context.configuration(of: instance)
+        guard let thumbprint = configuration.thumbprint else {
+            throw CommandError(
+                "This Tentacle does not have a thumbprint. The Tentacle must have a thumbprint in order to deregister it."
+            )
+        }
+        let session = server.session(self.context, proxy: try configuration.pollingProxy().forDirectRequests)
+        let space = try session.space(self.options.text("space"))
+        let machines = try session.machines(withThumbprint: thumbprint, workers: self.isWorker, in: space)
+        try self.check(machines.count)
+        // Asked before anything is deleted, although it is told afterwards.
+        let serverThumbprint = try session.serverThumbprint()
+        for machine in machines {
+            let name = machine.text("Name") ?? ""
+            self.context.console.info("Deleting \(self.noun) '\(name)' from the Octopus Server...")
+            try session.delete(machine)
+        }
+        let selection = instance.name.map { " --instance \($0)" } ?? ""
+        self.context.console.info(
+            "The Octopus Server is still trusted. If you wish to remove trust for this Octopus Server, use "
+                + "'Tentacle configure --remove-trust=\(serverThumbprint)\(selection)'"
+        )
+        self.context.console.info("\(self.isWorker ? "Worker" : "Machine") deregistered successfully")
+    }
+
+    private var noun: String { self.isWorker ? "worker" : "machine" }
+
+    private func check(_ count: Int) throws(CommandError) {
+        guard count > 0 else {
+            throw CommandError("No \(self.noun) was found matching this Tentacle's thumbprint.")
+        }
+        guard count == 1 || self.options.isSet("multiple") else {
+            throw CommandError(
+                self.isWorker
+                    ? "The worker matches more than one worker on the server. To deregister all of these workers specify the "
+                        + "--multiple flag."
+                    : "The Tentacle matches more than one machine on the server. To deregister all of these machines specify the "
+                        + "--multiple flag."
+            )
+        }
+    }
+}

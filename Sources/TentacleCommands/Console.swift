@@ -1,0 +1,43 @@
+import Glibc
+
+/// Where commands print (spec tentacle-cli.md 1.6): messages on standard output, errors on standard error.
+package struct Console: Sendable {
+    /// Messages are not printed, results and errors are.
+    package var isQuiet = false
+    private let output: @Sendable (String) -> Void
+    private let errorOutput: @Sendable (String) -> Void
+
+    package init(
+        output: @escaping @Sendable (String) -> Void,
+        errorOutput: @escaping @Sendable (String) -> Void
+    ) {
+        self.output = output
+        self.errorOutput = errorOutput
+    }
+
+    package static let standard = Console(
+        output: { Self.write($0, to: STDOUT_FILENO) },
+        errorOutput: { Self.write($0, to: STDERR_FILENO) }
+    )
+
+    /// A message of level Info or Warn.
+    package func info(_ message: String) {
+        if !self.isQuiet { self.output(message + "\n") }
+    }
+
+    /// A message of level Error or Fatal.
+    package func error(_ message: String) { self.errorOutput(message + "\n") }
+
+    /// The command's result, exactly as given.
+    package func write(_ text: String) { self.output(text) }
+
+    private static func write(_ text: String, to descriptor: CInt) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import Glibc
+import LauncherProtocol
+
+/// Wakes up when something changes in one of a set of directories (inotify).
+final class DirectoryWatcher {
+    enum Interest {
+        /// Entries come and go.
+        case entries
+        /// Files are written, come and go.
+        case changes
+
+        fileprivate var mask: UInt32 {
+            switch self {
+            case .entries: UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR)
+            case .changes:
+                UInt32(IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR)
+            }
+        }
+    }
+
+    /// For directories that do not exist yet, and for file systems that tell nothing (network mounts).
+    private static let longestWaitMilliseconds: CInt = 1000
+
+    private let descriptor: CInt
+    private var watches: [String: CInt] = [:]
+
+    init() throws(CommandError) {
+        self.descriptor = inotify_init1(CInt(IN_CLOEXEC) | CInt(IN_NONBLOCK))
+        guard self.descriptor >= 0 else {
+            throw CommandError(.failure, "Could not watch for changes: \(systemErrorText(errno)).")
+        }
+    }
+
+    deinit { close(self.descriptor) }
+
+    /// Idempotent; a directory that is not there is tried again at the next call.
+    func watch(_ path: String, for interest: Interest) {
+        let watch = inotify_add_watch(self.descriptor, path, interest.mask)
+        self.watches[path] = watch >= 0 ? watch : nil
+    }
+
+    func forget(_ path: String) {
+        guard let watch = self.watches.removeValue(forKey: path) else { return }
+        inotify_rm_watch(self.descriptor, watch)
+    }
+
+    /// Waits for a change; false when the interruption came.
+    func wait(until interruption: CInt) -> Bool {
+        var descriptors = [
+            pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: interruption, events: Int16(POLLIN), revents: 0),
+        ]
+        poll(&descriptors, 2, Self.longestWaitMilliseconds)
+        guard descriptors[1].revents == 0 else { return false }
+        // What exactly changed is of no interest: everything that is open is looked at.
+        var events = [UInt8](repeating: 0, count: 4096)
+        while read(self.descriptor, &events, events.count) > 0 {}
+        return true
+    }
+}

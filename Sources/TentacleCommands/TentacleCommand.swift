@@ -1,0 +1,93 @@
+/// One verb of the command line: a file of its own in `Commands/`.
+package protocol TentacleCommand: Sendable {
+    static var definition: CommandDefinition { get }
+
+    /// Takes the values; nothing is looked up or written yet.
+    init(_ options: ParsedOptions) throws(CommandError)
+
+    func run(_ context: CommandContext) throws
+}
+
+/// What help says of a command, and how it is called.
+package struct CommandDefinition: Hashable, Sendable {
+    package var name: String
+    package var aliases: [String] = []
+    package var summary: String
+    package var options: [OptionDefinition]
+    /// Its standard output is read by machines: messages stay away from it.
+    package var isQuiet = false
+    /// Leftover arguments are not an error; for `help` only.
+    package var ignoresUnrecognised = false
+
+    package init(
+        _ name: String,
+        aliases: [String] = [],
+        summary: String,
+        options: [OptionDefinition],
+        isQuiet: Bool = false,
+        ignoresUnrecognised: Bool = false
+    ) {
+        self.name = name
+        self.aliases = aliases
+        self.summary = summary
+        self.options = options
+        self.isQuiet = isQuiet
+        self.ignoresUnrecognised = ignoresUnrecognised
+    }
+
+    package func answers(to word: String) -> Bool { self.name == word || self.aliases.contains(word) }
+}
+
+/// The commands of the program, sorted by name.
+package enum CommandTable {
+    package static let all: [any TentacleCommand.Type] = [
+        AgentCommand.self, ConfigureCommand.self, CreateInstanceCommand.self, DeleteInstanceCommand.self,
+        DeregisterFromCommand.self, DeregisterWorkerCommand.self, HelpCommand.self, ListInstancesCommand.self,
+        LogsCommand.self, NewCertificateCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
+        ShowConfigurationCommand.self, ShowThumbprintCommand.self, VersionCommand.self,
+    ]
+
+    /// The command for a word of the command line: any case, any number of leading `-` and `/` (spec 1.2).
+    package static func find(_ word: String) -> (any TentacleCommand.Type)? {
+        let name = Self.normalized(word)
+        return self.all.first { $0.definition.answers(to: name) }
+    }
+
+    package static func normalized(_ word: String) -> String {
+        String(word.lowercased().drop { $0 == "-" || $0 == "/" })
+    }
+}
+
+/// Options that several commands share.
+package enum CommonOptions {
+    package static let help = OptionDefinition("help", kind: .flag, help: "Show detailed help for this command")
+    package static let beforeTheCommand = [
+        Self.help,
+        OptionDefinition(
+            "nologo",
+            kind: .flag,
+            help: "DEPRECATED: Don't print title or version information",
+            isHidden: true
+        ),
+        OptionDefinition(
+            "noconsolelogging",
+            kind: .flag,
+            help:
+                "DEPRECATED: Don't log informational messages to the console (stdout) - errors are still logged to stderr",
+            isHidden: true
+        ),
+    ]
+    package static let ofTheHost = [
+        OptionDefinition("console", kind: .flag, help: "", isHidden: true),
+        OptionDefinition("noninteractive", kind: .flag, help: "", isHidden: true),
+        OptionDefinition("monitorMutex", help: "", isHidden: true),
+    ]
+    package static let instance = [
+        OptionDefinition("instance", help: "Name of the instance to use"),
+        OptionDefinition("config", help: "Configuration file to use"),
+    ]
+    package static let format = OptionDefinition(
+        "format",
+        help: "The format of the output (text,json). Defaults to text."
+    )
+}

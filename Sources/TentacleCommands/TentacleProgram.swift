@@ -1,0 +1,112 @@
+import AgentConfiguration
+import Glibc
+
+/// The command line as a whole: from the arguments to the exit code (spec tentacle-cli.md 1.1).
+package struct TentacleProgram: Sendable {
+    private var context: CommandContext
+
+    package init(_ context: CommandContext) {
+        self.context = context
+    }
+
+    /// Runs the command; the arguments come without the program's name.
+    package func run(_ arguments: [String]) -> ExitCode {
+        do {
+            return try self.start(arguments)
+        } catch {
+            let failure = CommandError(error)
+            self.context.console.error(failure.message)
+            return failure.exitCode
+        }
+    }
+
+    private func start(_ arguments: [String]) throws -> ExitCode {
+        try TemporaryDirectory(host: self.context.host).check()
+        let common = try OptionGrammar(CommonOptions.beforeTheCommand).parse(arguments)
+        // A selector without its value is an error even for commands that have none (spec 1.1, step 5).
+        _ = try OptionGrammar(CommonOptions.instance).parse(common.unrecognised)
+        guard let word = common.unrecognised.first, let type = CommandTable.find(word), !word.isEmpty else {
+            try self.help(common.unrecognised)
+            return .unknownCommand
+        }
+        if common.isSet("help") {
+            try self.help(common.unrecognised)
+            return .success
+        }
+        let host = try OptionGrammar(CommonOptions.ofTheHost).parse(Array(common.unrecognised.dropFirst()))
+        var context = self.context
+        context.console.isQuiet = common.isSet("noconsolelogging") || type.definition.isQuiet
+        context.isNonInteractive = host.isSet("noninteractive") || host.isSet("monitorMutex")
+        try Self.execute(type, host.unrecognised, context)
+        return .success
+    }
+
+    private func help(_ arguments: [String]) throws {
+        try HelpCommand(OptionGrammar(HelpCommand.definition.options).parse(arguments)).run(self.context)
+    }
+
+    private static func execute(
+        _ type: any TentacleCommand.Type,
+        _ arguments: [String],
+        _ context: CommandContext
+    ) throws {
+        let options = try OptionGrammar(type.definition.options).parse(arguments)
+        guard options.unrecognised.isEmpty || type.definition.ignoresUnrecognised else {
+            throw CommandError("Unrecognized command line arguments: \(options.unrecognised.joined(separator: " "))")
+        }
+        try type.init(options).run(context)
+    }
+}
+
+extension CommandError {
+    init(_ message: String) { self.init(.controlledFailure, message) }
+}
+
+extension ParsedOptions {
+    var selector: InstanceSelector {
+        InstanceSelector(instance: self.text("instance"), configuration: self.text("config"))
+    }
+}
+
+extension CommandContext {
+    /// The instance that the options select, its configuration file present.
+    func instance(_ selector: InstanceSelector) throws(ConfigurationError) -> TentacleInstance {
+        try InstanceRegistry(host: self.host).select(selector)
+    }
+
+    func configuration(of instance: TentacleInstance) throws(ConfigurationError) -> TentacleConfiguration {
+        try TentacleConfiguration.load(from: instance.configurationPath, host: self.host)
+    }
+
+    /// Said after a change that a running agent has not seen.
+    func remindOfRestart(_ instance: TentacleInstance) {
+        let what = instance.name == nil ? "service" : "Tentacle"
+        self.console.info("These changes require a restart of the \(what).")
+    }
+}
+
+/// The folder for temporary files has to be there and writable before any command (spec tentacle-cli.md 1.4).
+private struct TemporaryDirectory {
+    var host: HostFiles
+
+    func check() throws(CommandError) {
+        let path = self.host.variable("TMPDIR") ?? "/tmp"
+        var information = stat()
+        guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else {
+            throw CommandError(
+                "The temp folder '\(path)' does not exist. "
+                    + "Ensure the user '\(self.host.userName)' has a valid temp folder."
+            )
+        }
+        let probe = "\(path)/tentacle-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let descriptor = open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw CommandError(
+                "Could not write to temp folder '\(path)'. "
+                    + "Ensure the user '\(self.host.userName)' can write to the temp folder."
+            )
+        }
+        close(descriptor)
+        unlink(probe)
+    }
+}

@@ -1,0 +1,4 @@
+import Glibc
+import TentacleCommands
+
+exit(TentacleProgram(.current()).run(Array(CommandLine.arguments.dropFirst())).rawValue)
