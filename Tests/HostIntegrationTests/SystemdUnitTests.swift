@@ -1,0 +1,71 @@
+import FoundationEssentials
+import HostIntegration
+import Testing
+
+@Suite("systemd units")
+struct SystemdUnitTests {
+    @Test(
+        "A unit is named after its instance",
+        arguments: [("Tentacle", "Tentacle"), ("My  Tentacle", "My-Tentacle"), ("a/b c", "ab-c")]
+    )
+    func name(instance: String, expected: String) {
+        #expect(SystemdUnit(selection: .instance(instance), executablePath: "/t").name == expected)
+        #expect(
+            SystemdUnit(selection: .configuration(path: "/c"), executablePath: "/t").name == "OctopusDeploy-Tentacle"
+        )
+    }
+
+    @Test("The text of a unit runs the instance as its user, after what it depends on")
+    func text() {
+        let unit = SystemdUnit(
+            selection: .instance("My Tentacle"),
+            executablePath: "/opt/octopus/tentacle/Tentacle",
+            user: "deploy",
+            dependencies: ["postgresql.service"]
+        )
+        let lines = unit.text.split(separator: "\n").map(String.init)
+        #expect(
+            lines.contains("ExecStart=/opt/octopus/tentacle/Tentacle run \"--instance=My Tentacle\" --noninteractive")
+        )
+        #expect(lines.contains("User=deploy"))
+        #expect(lines.contains("After=network.target postgresql.service"))
+        #expect(!unit.text.contains("\r") && unit.text.hasSuffix("\n"))
+        let other = SystemdUnit(selection: .configuration(path: "/etc/c.config"), executablePath: "/t")
+        #expect(other.text.contains("ExecStart=/t run --config=/etc/c.config --noninteractive\nRestart=always"))
+    }
+
+    @Test(
+        "Words are quoted by systemd's rules",
+        arguments: [
+            ("plain", "plain"), ("", "\"\""), ("a b", "\"a b\""), ("a\"b", #""a\"b""#), (#"a\b"#, #""a\\b""#),
+            ("50%", "50%%"), ("$HOME", "$$HOME"), ("a\nb", #""a\nb""#),
+        ]
+    )
+    func quoting(word: String, expected: String) {
+        #expect(SystemdUnit.quoted(word) == expected)
+    }
+
+    private func packaged(_ name: String) throws -> [String] {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../systemd/\(name)")
+        return try String(contentsOf: root, encoding: .utf8).split(separator: "\n")
+            .map(String.init).filter { !$0.hasPrefix("#") }
+    }
+
+    @Test("The packaged unit of the default instance is the template with the name put in")
+    func packagedUnits() throws {
+        let template = try self.packaged("tentacle@.service").map {
+            $0.replacing(" (%I)", with: "").replacing("%I", with: "Tentacle")
+        }
+        #expect(try self.packaged("tentacle.service") == template)
+    }
+
+    @Test("Agent and launcher meet at one socket, which the agent's group alone may use")
+    func launcherSocket() throws {
+        let socket = try self.packaged("tentacle-launcher.socket")
+        #expect(socket.contains("ListenStream=/run/tentacle/launcher.sock"))
+        #expect(socket.contains("Accept=yes") && socket.contains("SocketGroup=tentacle"))
+        #expect(socket.contains("SocketMode=0660"))
+        #expect(try self.packaged("tentacle@.service").contains("Requires=tentacle-launcher.socket"))
+        #expect(try self.packaged("tentacle-launcher@.service").contains("StandardInput=socket"))
+    }
+}
