@@ -82,7 +82,7 @@ let package = Package(
         library("LauncherProtocol", callsC: true),
         library("Sandbox", ["CLinux"], callsC: true),
         program("tentacle-launcher", ["LauncherProtocol", "Sandbox", "CLinux"], callsC: true),
-        library("ScriptExecution", ["TentacleContracts", "LauncherProtocol", "CLinux", logging], callsC: true),
+        library("ScriptExecution", ["LauncherProtocol", "CLinux", logging], callsC: true),
 
         // The agent and its command line.
         library("AgentConfiguration", ["SecureTransport"]),
@@ -130,7 +130,7 @@ let package = Package(
         ),
         tests("LauncherProtocolTests", ["LauncherProtocol"]),
         tests("SandboxTests", ["Sandbox"]),
-        tests("ScriptExecutionTests", ["LauncherProtocol", "ScriptExecution", "TentacleContracts", logging]),
+        tests("ScriptExecutionTests", ["CLinux", "LauncherProtocol", "ScriptExecution", "tentacle-launcher", logging]),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
         tests("HostIntegrationTests", ["HostIntegration", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),

@@ -1,4 +1,4 @@
-/// One record of `Output.log`, which is one line of it (DESIGN.md 2):
+/// One record of `Output.log`, which is one line of it (DESIGN.md 2).
 ///
 ///     2024-05-09T10:11:12.123456Z out hello
 ///     |<------ 27 bytes ------->| tag text, up to the newline

@@ -110,9 +110,8 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
 
     /// Replaces the file at once or not at all: temporary file, rename.
     ///
-    /// - Parameters:
-    ///   - durable: also synced, file and directory, before this returns.
-    ///   - reserved: overwrite the blocks that `reserveNext` set aside, so that a full disk cannot refuse.
+    /// `durable` syncs file and directory before this returns. The temporary file is not truncated first: blocks that
+    /// `reserveNext` set aside are overwritten, so that a full disk cannot refuse the last record.
     package func replace(
         _ name: String,
         with contents: [UInt8],
@@ -174,6 +173,9 @@ package struct WorkspaceClaim: ~Copyable, Sendable {
     fileprivate init(descriptor: Int32) { self.descriptor = descriptor }
 
     deinit { close(descriptor) }
+
+    /// Gives the lock up here and not at some earlier last use.
+    package consuming func release() {}
 }
 
 /// The one writer of `Output.log`: whole batches of records, each with one `write`.

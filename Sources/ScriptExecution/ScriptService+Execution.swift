@@ -1,0 +1,266 @@
+internal import FoundationEssentials
+internal import LauncherProtocol
+internal import Logging
+
+extension ScriptService {
+    /// One script from the wait for its mutex to its end.
+    func execute(_ ticket: ScriptTicketName, _ specification: ScriptSpecification) async {
+        guard let entry = entries[ticket.key] else { return }
+        let name = specification.mutexName
+        let level = specification.fullIsolation ? "FullIsolation" : "NoIsolation"
+        let verbose = "Acquiring isolation mutex \(name) with \(level) in \(specification.taskID)"
+        guard await append(ticket, Self.marked("verbose", verbose)) else { return await end(entry) }
+        let outcome = await isolation.acquire(
+            name: name,
+            taskID: specification.taskID,
+            isolation: specification.fullIsolation ? .full : .none,
+            timeout: specification.mutexTimeoutMilliseconds.map { .milliseconds($0) },
+            cancel: entry.cancelled,
+            notice: { _ = await append(ticket, Self.marked("wait", $0)) }
+        )
+        switch outcome {
+        case .acquired(let holding):
+            defer { isolation.release(holding) }
+            await launch(entry)
+        case .cancelled(let text):
+            await finish(ticket, ScriptExitCode.cancelledBeforeStart, [text, "Script execution canceled."])
+        case .timedOut(let text):
+            await finish(ticket, ScriptExitCode.mutexTimeout, [text, "Script execution timed out."])
+        case .abandoned:
+            return
+        }
+        await end(entry)
+    }
+
+    /// A script that outlived the previous agent: keeps its mutex, is only watched.
+    func supervise(_ ticket: ScriptTicketName, _ specification: ScriptSpecification) async {
+        guard let entry = entries[ticket.key] else { return }
+        let holding = isolation.hold(
+            name: specification.mutexName,
+            taskID: specification.taskID,
+            isolation: specification.fullIsolation ? .full : .none
+        )
+        defer { isolation.release(holding) }
+        await watchUntilOver(ticket)
+        await end(entry)
+    }
+
+    private func launch(_ entry: Entry) async {
+        let ticket = entry.ticket
+        if entry.cancelled.isFired {
+            return await finish(ticket, ScriptExitCode.cancelledBeforeStart, ["Script execution canceled."])
+        }
+        entry.phase = .launching
+        do {
+            switch try await launcher.ask(.start(ticket)) {
+            case .started, .alreadyStarted, .cancelled, .notRunning: break
+            case .failed(let text): throw ScriptExecutionError(.launcher, text)
+            }
+        } catch {
+            // The launcher may have begun all the same: `finish` and the watch below ask the lock, not this answer.
+            logger.error("Launcher failed", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
+            await finishUnstarted(ticket, "\(error)")
+        }
+        entry.phase = .supervised
+        // Looked at again behind the await (STYLE.md C9): a cancel that came meanwhile could tell nobody.
+        if entry.cancelled.isFired { await tellLauncherToCancel(ticket) }
+        await watchUntilOver(ticket)
+    }
+
+    /// Returns when the lock is free; a script without exit record by then has lost its supervisor.
+    private func watchUntilOver(_ ticket: ScriptTicketName) async {
+        let workspaces = workspaces
+        do {
+            guard let directory = try workspaces.open(ticket) else { return }
+            var events = locks.events(of: directory).makeAsyncIterator()
+            while try directory.lockHolder() != .nobody {
+                guard await events.next() != nil else { break }
+            }
+            guard !Task.isCancelled else { return }
+            if try directory.readState()?.phase != .complete {
+                _ = try await offThePool { try Self.finishLost(ticket, in: workspaces) }
+            }
+        } catch {
+            logger.error("Cannot watch a script", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
+        }
+    }
+
+    /// The outcome is unknown: nobody supervises the script any more and nobody wrote how it ended.
+    static func finishLost(_ ticket: ScriptTicketName, in workspaces: ScriptWorkspaces) throws -> ScriptStateRecord? {
+        let why = "The process that supervised this script ended before the script did; its outcome is unknown."
+        return try workspaces.finish(
+            ticket,
+            exitCode: ScriptExitCode.unknownResult,
+            log: [(.standardError, why)],
+            detail: why
+        )
+    }
+
+    private func finishUnstarted(_ ticket: ScriptTicketName, _ why: String) async {
+        let reason = "Error when attempting to execute /bin/bash: \(why)"
+        let log: [(OutputLogRecord.Source, String)] = [
+            (.standardError, "An exception was thrown when invoking /bin/bash: \(reason)"), (.standardError, reason),
+        ]
+        await finish(ticket, ScriptExitCode.couldNotStart, log: log, detail: reason)
+    }
+
+    private func finish(_ ticket: ScriptTicketName, _ exitCode: Int32, _ lines: [String]) async {
+        await finish(ticket, exitCode, log: lines.map { (.standardOutput, $0) }, detail: lines.last)
+    }
+
+    private func finish(
+        _ ticket: ScriptTicketName,
+        _ exitCode: Int32,
+        log: [(OutputLogRecord.Source, String)],
+        detail: String?
+    ) async {
+        let workspaces = workspaces
+        do {
+            _ = try await offThePool {
+                try workspaces.finish(ticket, exitCode: exitCode, log: log, detail: detail)
+            }
+        } catch {
+            logger.error("Cannot end a script", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
+        }
+    }
+
+    private func end(_ entry: Entry) async {
+        entry.phase = .over
+        entry.over.fire()
+    }
+
+    /// A text between service messages that set the level of the lines (tentacle-services.md 8.2).
+    private static func marked(_ level: String, _ text: String) -> [(OutputLogRecord.Source, String)] {
+        [
+            (.standardOutput, "##octopus[stdout-\(level)]"), (.standardOutput, text),
+            (.standardOutput, "##octopus[stdout-default]"),
+        ]
+    }
+
+    /// False when the log cannot be written: the script is over with -41 then (tentacle-services.md 3.2).
+    private func append(_ ticket: ScriptTicketName, _ entries: [(OutputLogRecord.Source, String)]) async -> Bool {
+        let workspaces = workspaces
+        do {
+            try await offThePool {
+                guard let directory = try workspaces.open(ticket) else { return }
+                try OutputLogWriter(directory).append(entries)
+            }
+            return true
+        } catch {
+            await finish(ticket, ScriptExitCode.fatal, log: [], detail: "cannot write the log: \(error)")
+            return false
+        }
+    }
+}
+
+extension ScriptService {
+    /// State first, then log: who reads Complete here has every line (tentacle-services.md 5.2).
+    func status(
+        of ticket: ScriptTicketName,
+        echo: String,
+        after sequence: Int64,
+        generation: ScriptServiceGeneration
+    ) async throws -> ScriptStatus {
+        let workspaces = workspaces
+        let isOurs = entries[ticket.key].map { $0.phase != .idle && $0.phase != .over } ?? false
+        return try await offThePool {
+            try StatusReader(workspaces: workspaces, generation: generation, isOurs: isOurs)
+                .read(ticket, echo: echo, after: sequence)
+        }
+    }
+}
+
+/// The table of tentacle-services.md 5.2 over the files.
+private struct StatusReader: Sendable {
+    let workspaces: ScriptWorkspaces
+    let generation: ScriptServiceGeneration
+    /// This agent lets the script wait, launches or watches it.
+    let isOurs: Bool
+
+    func read(_ ticket: ScriptTicketName, echo: String, after sequence: Int64) throws -> ScriptStatus {
+        let nothing = ScriptStatus(
+            ticket: echo,
+            logs: [],
+            nextLogSequence: max(0, sequence),
+            state: .complete,
+            exitCode: generation == .v1 ? 0 : ScriptExitCode.unknownScript
+        )
+        guard let directory = try workspaces.open(ticket) else { return nothing }
+        var status = nothing
+        if let state = try standing(ticket, directory) {
+            switch state.phase {
+            case .pending: status.state = .pending
+            case .running: status.state = .running
+            case .complete: status.exitCode = state.exitCode ?? ScriptExitCode.unknownResult
+            }
+            if state.phase != .complete { status.exitCode = 0 }
+        }
+        guard let reader = OutputLogReader(directory) else { return status }
+        let page = try reader.read(after: sequence, final: status.state == .complete)
+        status.logs = page.entries.map { entry in
+            ScriptLogEntry(
+                source: ScriptLogEntry.Source(rawValue: Int(entry.source.rawValue)) ?? .debug,
+                occurred: Date(timeIntervalSince1970: Double(entry.occurred.sinceEpoch) / 1_000_000),
+                text: entry.text
+            )
+        }
+        status.nextLogSequence = page.next
+        // A caller that hears Complete does not ask again: not before it has everything.
+        if !page.reachedEnd, status.state == .complete {
+            status.state = .running
+            status.exitCode = 0
+        }
+        return status
+    }
+
+    /// The record, after a script that nobody runs has been given its end.
+    private func standing(
+        _ ticket: ScriptTicketName,
+        _ directory: borrowing WorkspaceDirectory
+    ) throws -> ScriptStateRecord? {
+        guard let state = try directory.readState(), state.phase != .complete, !isOurs,
+            try directory.lockHolder() == .nobody
+        else { return try directory.readState() }
+        // `finish` looks again under the lock: a launcher may have ended it since.
+        return try ScriptService.finishLost(ticket, in: workspaces)
+    }
+}
+
+/// What a restarted agent finds on disk.
+enum Recovery {
+    enum Standing { case alive, notBegun }
+
+    struct Found {
+        var ticket: ScriptTicketName
+        var standing: Standing
+        var specification: ScriptSpecification
+        var created: UTCMicroseconds
+    }
+
+    /// Scripts that still concern somebody, those that wait in the order in which they came.
+    ///
+    /// Lost ones are ended here.
+    static func scan(_ workspaces: ScriptWorkspaces) -> [Found] {
+        workspaces.tickets().compactMap { try? inspect($0, workspaces) }.sorted { $0.created < $1.created }
+    }
+
+    private static func inspect(_ ticket: ScriptTicketName, _ workspaces: ScriptWorkspaces) throws -> Found? {
+        guard let directory = try workspaces.open(ticket), let state = try directory.readState(),
+            state.phase != .complete
+        else { return nil }
+        let isAlive = try directory.lockHolder() != .nobody
+        let limit = ScriptSpecification.maximumBytes
+        let bytes = try directory.read(ScriptSpecification.fileName, limit: limit)
+        let specification = try bytes.map { try ScriptSpecification(bytes: $0) }
+        if let specification, isAlive || (state.phase == .pending && state.boot == currentBootID()) {
+            return Found(
+                ticket: ticket,
+                standing: isAlive ? .alive : .notBegun,
+                specification: specification,
+                created: state.created
+            )
+        }
+        if !isAlive { _ = try ScriptService.finishLost(ticket, in: workspaces) }
+        return nil
+    }
+}

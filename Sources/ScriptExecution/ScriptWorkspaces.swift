@@ -1,0 +1,231 @@
+internal import CLinux
+internal import FoundationEssentials
+internal import Glibc
+package import LauncherProtocol
+
+private let openPathOnly = Int32(CLINUX_O_PATH)
+
+/// The workspaces of one agent: `<Home>/Work/<ticket>/` (tentacle-services.md 6).
+///
+/// Every function blocks on the disk; the service calls them off the pool.
+package struct ScriptWorkspaces: Sendable {
+    /// Encrypts a file for Calamari: text and password → the bytes to store, `IV__` first (tentacle-services.md 6).
+    package typealias Encryptor = @Sendable (_ text: [UInt8], _ password: String) throws -> [UInt8]
+
+    package let homeDirectory: String
+    package let workDirectory: String
+    private let disk: DiskSpaceCheck
+    private let encrypt: Encryptor
+
+    package init(homeDirectory: String, disk: DiskSpaceCheck = DiskSpaceCheck(), encrypt: @escaping Encryptor) {
+        self.homeDirectory = homeDirectory
+        self.workDirectory = homeDirectory + "/Work"
+        self.disk = disk
+        self.encrypt = encrypt
+    }
+
+    package func path(of ticket: ScriptTicketName) -> String { workDirectory + "/" + ticket.description }
+
+    /// The directory of a ticket, or nil when there is none.
+    package func open(_ ticket: ScriptTicketName) throws -> WorkspaceDirectory? {
+        let work = unsafe clinux_open(workDirectory, openPathOnly | O_DIRECTORY, 0)
+        guard work >= 0 else {
+            if work == -ENOENT { return nil }
+            throw Self.failure("open", workDirectory, -work)
+        }
+        defer { close(work) }
+        let directory = unsafe clinux_open_beneath(work, ticket.description, O_RDONLY | O_DIRECTORY, 0)
+        guard directory >= 0 else {
+            if directory == -ENOENT { return nil }
+            throw Self.failure("open", path(of: ticket), -directory)
+        }
+        return WorkspaceDirectory(takingOver: directory)
+    }
+
+    private func create(_ ticket: ScriptTicketName) throws -> WorkspaceDirectory {
+        do {
+            try FileManager.default.createDirectory(atPath: workDirectory, withIntermediateDirectories: true)
+        } catch {
+            throw ScriptExecutionError(.file, "cannot create the directory \(workDirectory): \(error)")
+        }
+        if unsafe mkdir(path(of: ticket), 0o777) != 0, errno != EEXIST {
+            throw Self.failure("create", path(of: ticket), errno)
+        }
+        guard let directory = try open(ticket) else { throw Self.failure("open", path(of: ticket), ENOENT) }
+        return directory
+    }
+
+    /// Everything on disk that the launcher needs; `state.json` is last, and says Pending.
+    ///
+    /// Order of tentacle-services.md 6: directory, disk check, script, files. What fails leaves no state file, so that
+    /// a retry begins again.
+    package func prepare(
+        _ ticket: ScriptTicketName,
+        _ start: ScriptStart,
+        _ specification: ScriptSpecification
+    ) throws {
+        let directory = try create(ticket)
+        try disk.require(DiskSpaceCheck.workspaceBytes, in: path(of: ticket))
+        do {
+            let script = Self.unixLineEnds(start.body)
+            try write(.bytes(script), to: ScriptSpecification.scriptFileName, in: directory)
+            for file in start.files { try save(file, in: directory) }
+            let name = ScriptSpecification.fileName
+            try directory.replace(name, with: specification.encoded(), mode: 0o600, durable: false)
+            _ = try OutputLogWriter(directory)
+            // Made by the agent, so that a launcher of another user needs no right to create it.
+            _ = try directory.claim(.openFileDescription)
+            let state = ScriptStateRecord(ticket: ticket, created: .now, boot: currentBootID())
+            try directory.writeState(state, durable: false)
+            directory.reserveNext(of: ScriptStateRecord.fileName, bytes: 4096)
+        } catch let error as WorkspaceFileError {
+            throw ScriptExecutionError(error.number == ENOSPC ? .diskFull : .file, "\(error) in \(path(of: ticket))")
+        }
+    }
+
+    /// CR LF → LF, nothing else.
+    static func unixLineEnds(_ text: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count)
+        for byte in text.utf8 {
+            if byte == 0x0A, bytes.last == 0x0D { bytes.removeLast() }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+
+    // MARK: Files of the script
+
+    private static let ourFiles: Set<String> = [
+        ScriptStateRecord.fileName, ScriptSpecification.fileName, ScriptSpecification.logFileName,
+        WorkspaceDirectory.lockFileName, ScriptStateRecord.fileName + ".next", ScriptSpecification.fileName + ".next",
+    ]
+
+    private func save(_ file: ScriptStart.File, in directory: borrowing WorkspaceDirectory) throws {
+        guard let password = file.encryptionPassword else {
+            return try write(file.contents, to: file.name, in: directory)
+        }
+        // The content is text: decoded, and its byte order mark dropped, as the reference does.
+        var text = Array(String(decoding: try Self.readAll(file.contents), as: UTF8.self).utf8)
+        if text.starts(with: [0xEF, 0xBB, 0xBF]) { text.removeFirst(3) }
+        try write(.bytes(try encrypt(text, password)), to: file.name, in: directory)
+    }
+
+    private func write(
+        _ contents: StagedStream,
+        to name: String,
+        in directory: borrowing WorkspaceDirectory
+    ) throws {
+        let components = try Self.components(of: name)
+        var parent = dup(directory.descriptor)
+        guard parent >= 0 else { throw Self.failure("open", name, errno) }
+        defer { close(parent) }
+        for component in components.dropLast() {
+            if unsafe mkdirat(parent, component, 0o777) != 0, errno != EEXIST {
+                throw Self.failure("create the directory of", name, errno)
+            }
+            let next = unsafe clinux_open_beneath(parent, component, openPathOnly | O_DIRECTORY, 0)
+            guard next >= 0 else { throw Self.failure("open the directory of", name, -next) }
+            close(parent)
+            parent = next
+        }
+        let last = components[components.count - 1]
+        let file = unsafe clinux_open_beneath(parent, last, O_WRONLY | O_CREAT | O_TRUNC, 0o666)
+        guard file >= 0 else { throw Self.failure("create", name, -file) }
+        defer { close(file) }
+        try contents.forEachChunk { chunk in try FileBytes.write(chunk, to: file, name: name) }
+    }
+
+    /// The parts of a file's name, `.` and `..` resolved; a name that leads out of the workspace is refused.
+    static func components(of name: String) throws -> [String] {
+        var components: [String] = []
+        let refused = ScriptExecutionError(
+            .invalidFileName,
+            "The file name '\(name)' is outside the working directory of the script; use a relative name."
+        )
+        guard !name.utf8.contains(0), !name.hasPrefix("/") else { throw refused }
+        for part in name.split(separator: "/") where part != "." {
+            if part == ".." {
+                guard components.popLast() != nil else { throw refused }
+            } else {
+                components.append(String(part))
+            }
+        }
+        guard let first = components.first, !name.hasSuffix("/") else { throw refused }
+        guard components.count > 1 || !ourFiles.contains(first) else {
+            throw ScriptExecutionError(
+                .invalidFileName,
+                "The file name '\(name)' is used by the agent itself; choose another."
+            )
+        }
+        return components
+    }
+
+    private static func readAll(_ contents: StagedStream) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        try contents.forEachChunk { bytes += $0 }
+        return bytes
+    }
+
+    static func failure(_ operation: String, _ file: String, _ number: Int32) -> ScriptExecutionError {
+        let code = number == ENOSPC || number == EDQUOT ? ScriptExecutionError.Code.diskFull : .file
+        return ScriptExecutionError(code, "\(WorkspaceFileError(operation, file, number: number))")
+    }
+
+    // MARK: After the script
+
+    /// Every directory under `Work` whose name can be a ticket.
+    package func tickets() -> [ScriptTicketName] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: workDirectory)) ?? []
+        return names.sorted().compactMap { try? ScriptTicketName($0) }
+    }
+
+    /// Removes a workspace; symbolic links are removed, not followed.
+    ///
+    /// False when something of it is still there.
+    package func remove(_ ticket: ScriptTicketName) -> Bool {
+        let path = path(of: ticket)
+        for _ in 0..<3 {
+            try? FileManager.default.removeItem(atPath: path)
+            if unsafe access(path, F_OK) != 0 { return true }
+        }
+        return false
+    }
+
+    /// Ends a script that nobody runs: takes the lock, looks again, writes log and state.
+    ///
+    /// - Returns: the state on disk afterwards; unchanged when a launcher holds the lock or has ended it meanwhile.
+    package func finish(
+        _ ticket: ScriptTicketName,
+        exitCode: Int32,
+        log: [(OutputLogRecord.Source, String)],
+        detail: String?
+    ) throws -> ScriptStateRecord? {
+        guard let directory = try open(ticket) else { return nil }
+        guard let claim = try directory.claim(.openFileDescription) else { return try directory.readState() }
+        let result = Result { try Self.finishClaimed(directory, exitCode: exitCode, log: log, detail: detail) }
+        claim.release()
+        return try result.get()
+    }
+
+    private static func finishClaimed(
+        _ directory: borrowing WorkspaceDirectory,
+        exitCode: Int32,
+        log: [(OutputLogRecord.Source, String)],
+        detail: String?
+    ) throws -> ScriptStateRecord? {
+        guard var state = try directory.readState() else { return nil }
+        guard state.phase != .complete else { return state }
+        state.complete(at: .now, exitCode: exitCode, ranToCompletion: false, detail: detail)
+        do {
+            let writer = try OutputLogWriter(directory)
+            try writer.append(log)
+            writer.sync()
+        } catch {
+            // A full disk must not keep the outcome from the server; the record still says why.
+            guard error.number == ENOSPC || error.number == EDQUOT else { throw error }
+        }
+        try directory.writeState(state, durable: true)
+        return state
+    }
+}
