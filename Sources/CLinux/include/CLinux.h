@@ -1,30 +1,32 @@
 #pragma once
 // Thin inline shims for what Swift cannot import: variadic calls and system calls without a libc wrapper. No logic.
 // Every function returns what the system call returns, or -errno.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// No _GNU_SOURCE here: with it, types of the C library differ from the ones other modules import (fd_set in Dispatch).
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
-#include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/inotify.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+// Values that the C library shows only with _GNU_SOURCE.
+enum {
+    CLINUX_O_PATH = 010000000,
+    CLINUX_O_TMPFILE = 020200000,
+    CLINUX_SO_PEERCRED = 17,
+    CLINUX_SPAWN_SETSID = 0x80,
+};
+
+/// glibc 2.34, shown only with _GNU_SOURCE.
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
 
 /// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS; O_CLOEXEC is always set.
 static inline int clinux_open_beneath(int directory, const char *path, int flags, uint32_t mode) {
@@ -75,29 +77,12 @@ static inline int clinux_prctl(int option, unsigned long argument) {
     return result < 0 ? -errno : result;
 }
 
-/// A whole-file write lock. `command` is F_SETLK or F_OFD_SETLK.
-static inline int clinux_lock(int descriptor, int command) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(descriptor, command, &lock) < 0 ? -errno : 0;
-}
-
-/// Who holds the write lock: 0 nobody, -1 an open-file-description lock, else a process id; an error is below -1000.
-static inline int clinux_lock_holder(int descriptor) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(descriptor, F_GETLK, &lock) < 0) return -1000 - errno;
-    return lock.l_type == F_UNLCK ? 0 : (lock.l_pid == 0 ? -1 : lock.l_pid);
-}
-
-/// Reserves blocks without changing the size of the file.
-static inline int clinux_reserve(int descriptor, long length) {
-    return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, length) < 0 ? -errno : 0;
-}
-
 /// The effective user at the other end of a unix socket, or -errno.
 static inline long clinux_peer_user(int descriptor) {
-    struct ucred credentials;
+    struct { int32_t pid; uint32_t uid; uint32_t gid; } credentials;
     socklen_t length = sizeof credentials;
-    return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : (long)credentials.uid;
+    return getsockopt(descriptor, SOL_SOCKET, CLINUX_SO_PEERCRED, &credentials, &length) < 0 ? -errno
+                                                                                            : (long)credentials.uid;
 }
 
 static inline int clinux_exit_status(int status) {
