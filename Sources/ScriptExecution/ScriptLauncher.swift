@@ -133,7 +133,7 @@ package struct LauncherClient: ScriptLauncher {
         let flags = Int32(CLINUX_SPAWN_SETSID) | Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF)
         unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
         var argv = unsafe arguments.map { unsafe strdup($0) }
-        defer { unsafe argv.forEach { unsafe free($0) } }
+        defer { while let pointer = unsafe argv.popLast() { unsafe free(pointer) } }
         unsafe argv.append(nil)
         // The script's environment is in script.json; the launcher needs none.
         var environment: [UnsafeMutablePointer<CChar>?] = unsafe [nil]
