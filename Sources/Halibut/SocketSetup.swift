@@ -1,0 +1,66 @@
+import HalibutProtocol
+import NIOCore
+import NIOPosix
+import SecureTransport
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Musl
+#endif
+
+/// What every socket of ours gets (halibut.md 2.1), and the pipeline on top of it.
+enum SocketSetup {
+    /// Bytes per read from the socket: small for idle connections, growing to this for data streams.
+    private static let maximumReadBytes = 256 * 1024
+
+    static func apply(_ limits: HalibutLimits, to bootstrap: ClientBootstrap) -> ClientBootstrap {
+        bootstrap
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(Self.keepIdle, value: limits.keepAliveIdleSeconds)
+            .channelOption(Self.keepInterval, value: limits.keepAliveIntervalSeconds)
+            .channelOption(Self.keepCount, value: limits.keepAliveProbes)
+            .channelOption(.recvAllocator, value: Self.allocator)
+    }
+
+    static func apply(_ limits: HalibutLimits, toChildrenOf bootstrap: ServerBootstrap) -> ServerBootstrap {
+        bootstrap
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(Self.keepIdle, value: limits.keepAliveIdleSeconds)
+            .childChannelOption(Self.keepInterval, value: limits.keepAliveIntervalSeconds)
+            .childChannelOption(Self.keepCount, value: limits.keepAliveProbes)
+            .childChannelOption(.recvAllocator, value: Self.allocator)
+    }
+
+    private static let keepIdle = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPIDLE))
+    private static let keepInterval = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPINTVL))
+    private static let keepCount = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPCNT))
+
+    private static var allocator: AdaptiveRecvByteBufferAllocator {
+        AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 4096, maximum: Self.maximumReadBytes)
+    }
+
+    /// Scripts must not inherit the socket; NIO does not ask the kernel for that itself.
+    static func closeOnExec(_ channel: any Channel) {
+        try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { handle in
+            _ = fcntl(handle, F_SETFD, FD_CLOEXEC)
+        }
+    }
+
+    /// TLS, then the pipe. Called on the channel's event loop, before anything is read.
+    static func addHandlers(
+        to channel: any Channel, context: TLSContext, serverName: String?, verification: PeerVerification,
+        limits: HalibutLimits
+    ) throws -> WirePipe {
+        Self.closeOnExec(channel)
+        let pipe = WirePipe(channel: channel)
+        let tls = try TLSHandler(
+            context: context, serverName: serverName, verification: verification,
+            handshakeTimeout: TimeAmount(limits.receiveTimeout)
+        )
+        try channel.pipeline.syncOperations.addHandlers([tls, WireHandler(pipe: pipe)])
+        return pipe
+    }
+}

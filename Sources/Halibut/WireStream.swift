@@ -1,0 +1,214 @@
+import BSON
+import FoundationEssentials
+import HalibutProtocol
+import NIOCore
+import NIOPosix
+
+/// The protocol's reads and writes on one connection. One task owns it; nothing else may read meanwhile.
+final class WireStream {
+    let pipe: WirePipe
+    private let limits: HalibutLimits
+    private let spool: SpoolDirectory
+    /// What has been received and not been parsed: one buffer for all readers (halibut.md 5.3).
+    private var buffer = ByteBuffer()
+    private var received = CircularBuffer<ByteBuffer>()
+    private var decoder: MessageDecoder
+    private var encoder = MessageEncoder()
+
+    init(pipe: WirePipe, limits: HalibutLimits, spool: SpoolDirectory) {
+        self.pipe = pipe
+        self.limits = limits
+        self.spool = spool
+        self.decoder = MessageDecoder(limits: limits)
+    }
+
+    /// Whether nothing has been received that nobody asked for.
+    var isDrained: Bool { self.buffer.readableBytes == 0 && self.received.isEmpty && !self.pipe.hasNews }
+
+    // MARK: Reading
+
+    private func fill() async throws {
+        if self.received.isEmpty { self.received = try await self.pipe.receive() }
+        var next = self.received.removeFirst()
+        if self.buffer.readableBytes == 0 {
+            self.buffer = next
+        } else {
+            self.buffer.discardReadBytes()
+            self.buffer.writeBuffer(&next)
+        }
+    }
+
+    /// The opening bytes of a dialler.
+    func readOpening() async throws -> Opening {
+        self.pipe.arm(self.limits.receiveTimeout)
+        var reader = OpeningReader(maximumBytes: self.limits.maximumOpeningBytes)
+        while true {
+            if let opening = reader.read(from: &self.buffer) { return opening }
+            do {
+                try await self.fill()
+            } catch let error as WireError where error.code == .connectionClosed {
+                return reader.read(from: &self.buffer, atEnd: true) ?? .empty
+            }
+        }
+    }
+
+    func readIdentity() async throws -> RemoteIdentity {
+        self.pipe.arm(self.limits.receiveTimeout)
+        var reader = IdentityReader(maximumBytes: self.limits.maximumControlLineBytes)
+        while true {
+            if let identity = try reader.read(from: &self.buffer) { return identity }
+            try await self.fill()
+        }
+    }
+
+    /// The next control word; the whole line must come in time.
+    func readControlLine(timeout: Duration) async throws -> ControlLine {
+        self.pipe.arm(timeout)
+        var reader = LineReader(maximumBytes: self.limits.maximumControlLineBytes)
+        while true {
+            if let line = try reader.readControlLine(from: &self.buffer) {
+                self.pipe.disarm()
+                return line
+            }
+            try await self.fill()
+        }
+    }
+
+    private func readContent(firstByteTimeout: Duration) async throws -> MessageContent {
+        self.pipe.arm(self.buffer.readableBytes > 0 ? self.limits.receiveTimeout : firstByteTimeout)
+        while true {
+            if let content = try self.decoder.decode(&self.buffer) {
+                self.pipe.disarm()
+                return content
+            }
+            try await self.fill()
+            self.pipe.arm(self.limits.receiveTimeout)
+        }
+    }
+
+    /// A request with its data streams, or `nil` for a null message.
+    func readRequest(firstByteTimeout: Duration) async throws -> (RequestMessage, [UUID: ReceivedDataStream])? {
+        guard case .document(let document) = try await self.readContent(firstByteTimeout: firstByteTimeout) else {
+            return nil
+        }
+        let request = try RequestMessage(document)
+        return (request, try await self.readStreams(messageID: request.id, request.dataStreams))
+    }
+
+    /// A response with its data streams, or `nil` for a null message.
+    func readResponse() async throws -> (ResponseMessage, [UUID: ReceivedDataStream])? {
+        let content = try await self.readContent(firstByteTimeout: self.limits.receiveResponseTimeout)
+        guard case .document(let document) = content else { return nil }
+        let response = try ResponseMessage(document)
+        return (response, try await self.readStreams(messageID: response.id, response.dataStreams))
+    }
+
+    /// Streams are received before anybody looks at the call, so that a bad call does not cost the connection.
+    private func readStreams(messageID: String, _ announced: [BSONDataStream]) async throws -> [UUID: ReceivedDataStream] {
+        guard !announced.isEmpty else { return [:] }
+        var reader = try DataStreamReader(messageID: messageID, streams: announced, limits: self.limits)
+        var streams: [UUID: ReceivedDataStream] = [:]
+        var writer: SpoolWriter?
+        self.pipe.arm(self.limits.receiveTimeout)
+        while true {
+            switch try reader.read(from: &self.buffer) {
+            case .begin(let stream):
+                let file = try self.spool.makeFile(id: stream.id, length: stream.length)
+                streams[stream.id] = ReceivedDataStream(id: stream.id, length: stream.length, file: file)
+                writer = SpoolWriter(file: file, eventLoop: self.pipe.channel.eventLoop)
+            case .content(let bytes): try await writer?.append(bytes)
+            case .end:
+                try await writer?.finish()
+                writer = nil
+            case .complete:
+                self.pipe.disarm()
+                return streams
+            case .needMoreBytes:
+                do {
+                    try await self.fill()
+                } catch let error as WireError where error.code == .connectionClosed {
+                    throw reader.connectionClosed()
+                }
+                self.pipe.arm(self.limits.receiveTimeout)
+            }
+        }
+    }
+
+    // MARK: Writing
+
+    /// Sends bytes that belong together in one write, and so in one TLS record where they fit.
+    func send(_ write: (inout ByteBuffer) -> Void) async throws {
+        var buffer = ByteBuffer()
+        write(&buffer)
+        self.pipe.arm(self.limits.sendTimeout)
+        try await self.pipe.send(buffer)
+        self.pipe.disarm()
+    }
+
+    /// Sends a message and its data streams, in document order, and after them `line` if there is one.
+    func send(
+        _ document: BSONDocument, id: String, streams: [OutgoingDataStream], announced: [BSONDataStream],
+        followedBy line: ControlLine? = nil
+    ) async throws {
+        var buffer = ByteBuffer()
+        try self.encoder.encode(.document(document), into: &buffer)
+        self.pipe.arm(self.limits.sendTimeout)
+        for announcement in announced {
+            guard let stream = streams.first(where: { $0.id == announcement.id }) else {
+                throw HalibutError.unannouncedStream(announcement.id)
+            }
+            try await self.send(stream, messageID: id, prefix: &buffer)
+        }
+        line?.write(to: &buffer)
+        if buffer.readableBytes > 0 { try await self.pipe.send(buffer) }
+        self.pipe.disarm()
+    }
+
+    /// Checks before the first byte goes out that streams and announcements match.
+    static func check(_ streams: [OutgoingDataStream], against announced: [BSONDataStream]) throws(HalibutError) {
+        let given = Dictionary(streams.map { ($0.id, $0.length) }) { first, _ in first }
+        for stream in announced {
+            guard given[stream.id] == stream.length else { throw .unannouncedStream(stream.id) }
+        }
+        guard given.count == announced.count, streams.count == announced.count else {
+            let known = Set(announced.map(\.id))
+            throw .unannouncedStream(given.keys.first { !known.contains($0) } ?? announced.first?.id ?? .zero)
+        }
+    }
+
+    /// The NUL request (halibut.md 5.4).
+    func sendNullMessage() async throws {
+        try await self.send { $0.writeBytes(MessageEncoder.nullMessage) }
+    }
+
+    private func send(_ stream: OutgoingDataStream, messageID: String, prefix buffer: inout ByteBuffer) async throws {
+        let frame = BSONDataStream(id: stream.id, length: stream.length)
+        DataStreamFraming.writeHead(frame, to: &buffer)
+        switch stream.source {
+        case .bytes(let bytes):
+            for start in stride(from: 0, to: bytes.count, by: SpoolReader.chunkBytes) {
+                buffer.writeBytes(bytes[start..<min(start + SpoolReader.chunkBytes, bytes.count)])
+                try await self.sendPart(&buffer)
+            }
+        case .file(let path):
+            try await self.sendPart(&buffer)
+            let reader = try SpoolReader(path: path, length: stream.length, eventLoop: self.pipe.channel.eventLoop)
+            while let chunk = try await reader.next() {
+                var chunk = chunk
+                try await self.sendPart(&chunk)
+            }
+            guard reader.bytesRead == stream.length else {
+                throw WireError.streamShrank(
+                    message: messageID, id: stream.id, declared: stream.length, written: reader.bytesRead
+                )
+            }
+        }
+        DataStreamFraming.writeTrailer(frame, to: &buffer)
+    }
+
+    private func sendPart(_ buffer: inout ByteBuffer) async throws {
+        try await self.pipe.send(buffer)
+        self.pipe.arm(self.limits.sendTimeout)
+        buffer = ByteBuffer()
+    }
+}
