@@ -8,7 +8,9 @@ import Glibc
 import Musl
 #endif
 
-/// Bytes that go out after a message. The length is fixed when the stream is made.
+/// Bytes that go out after a message.
+///
+/// The length is fixed when the stream is made.
 public struct OutgoingDataStream: Sendable {
     /// Where the bytes are.
     public enum Source: Sendable {

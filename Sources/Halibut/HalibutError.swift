@@ -14,7 +14,9 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
 
         /// The connection could not be made, broke, or the peer broke the protocol.
         public static let network = Code(name: "network")
-        /// The peer's certificate is not the expected one. Never retried.
+        /// The peer's certificate is not the expected one.
+        ///
+        /// Never retried.
         public static let unexpectedCertificate = Code(name: "unexpectedCertificate")
         /// A polling service did not collect the request in time.
         public static let pickupTimeout = Code(name: "pickupTimeout")

@@ -14,7 +14,9 @@ public struct RPCRequest: Sendable {
     public var method: String
     /// The arguments, not yet decoded.
     public var parameters: [BSONValue]
-    /// The data streams announced in the arguments, by id. Their files are deleted when the call ends.
+    /// The data streams announced in the arguments, by id.
+    ///
+    /// Their files are deleted when the call ends.
     public var streams: [UUID: ReceivedDataStream]
     /// Who calls.
     public var peer: Thumbprint
@@ -41,7 +43,9 @@ public struct RPCRequest: Sendable {
 
 /// What a service returns.
 public struct RPCResult: Sendable {
-    /// The return value; `.null` for a method that returns nothing. A document needs its `$type` first.
+    /// The return value; `.null` for a method that returns nothing.
+    ///
+    /// A document needs its `$type` first.
     public var value: BSONValue
     /// The data streams announced in the value.
     public var streams: [OutgoingDataStream]
@@ -56,7 +60,9 @@ public struct RPCResult: Sendable {
     public static let void = RPCResult(.null)
 }
 
-/// What a service answered to our call. The streams' files live as long as somebody holds the streams.
+/// What a service answered to our call.
+///
+/// The streams' files live as long as somebody holds the streams.
 public struct RPCResponse: Sendable {
     /// The return value, not yet decoded.
     public var value: BSONValue

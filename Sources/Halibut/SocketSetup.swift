@@ -18,9 +18,9 @@ enum SocketSetup {
         bootstrap
             .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(Self.keepIdle, value: limits.keepAliveIdleSeconds)
-            .channelOption(Self.keepInterval, value: limits.keepAliveIntervalSeconds)
-            .channelOption(Self.keepCount, value: limits.keepAliveProbes)
+            .channelOption(Self.keepIdle, value: Int(limits.keepAliveIdleSeconds))
+            .channelOption(Self.keepInterval, value: Int(limits.keepAliveIntervalSeconds))
+            .channelOption(Self.keepCount, value: Int(limits.keepAliveProbes))
             .channelOption(.recvAllocator, value: Self.allocator)
     }
 
@@ -28,14 +28,17 @@ enum SocketSetup {
         bootstrap
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(Self.keepIdle, value: limits.keepAliveIdleSeconds)
-            .childChannelOption(Self.keepInterval, value: limits.keepAliveIntervalSeconds)
-            .childChannelOption(Self.keepCount, value: limits.keepAliveProbes)
+            .childChannelOption(Self.keepIdle, value: Int(limits.keepAliveIdleSeconds))
+            .childChannelOption(Self.keepInterval, value: Int(limits.keepAliveIntervalSeconds))
+            .childChannelOption(Self.keepCount, value: Int(limits.keepAliveProbes))
             .childChannelOption(.recvAllocator, value: Self.allocator)
     }
 
     private static let keepIdle = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPIDLE))
-    private static let keepInterval = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPINTVL))
+    private static let keepInterval = ChannelOptions.Types.SocketOption(
+        level: .tcp,
+        name: .init(rawValue: TCP_KEEPINTVL)
+    )
     private static let keepCount = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPCNT))
 
     private static var allocator: AdaptiveRecvByteBufferAllocator {
@@ -49,15 +52,22 @@ enum SocketSetup {
         }
     }
 
-    /// TLS, then the pipe. Called on the channel's event loop, before anything is read.
+    /// TLS, then the pipe.
+    ///
+    /// Called on the channel's event loop, before anything is read.
     static func addHandlers(
-        to channel: any Channel, context: TLSContext, serverName: String?, verification: PeerVerification,
+        to channel: any Channel,
+        context: TLSContext,
+        serverName: String?,
+        verification: PeerVerification,
         limits: HalibutLimits
     ) throws -> WirePipe {
         Self.closeOnExec(channel)
         let pipe = WirePipe(channel: channel)
         let tls = try TLSHandler(
-            context: context, serverName: serverName, verification: verification,
+            context: context,
+            serverName: serverName,
+            verification: verification,
             handshakeTimeout: TimeAmount(limits.receiveTimeout)
         )
         try channel.pipeline.syncOperations.addHandlers([tls, WireHandler(pipe: pipe)])

@@ -84,7 +84,11 @@ final class SpoolReader {
     deinit {
         // A read still under way owns the descriptor until it is done.
         let descriptor = self.descriptor
-        if let underWay { underWay.whenComplete { _ in closeDescriptor(descriptor) } } else { closeDescriptor(descriptor) }
+        if let underWay {
+            underWay.whenComplete { _ in closeDescriptor(descriptor) }
+        } else {
+            closeDescriptor(descriptor)
+        }
     }
 
     /// The next chunk, or `nil` at the announced length or the end of the file.

@@ -3,6 +3,12 @@ import NIOCore
 import SecureTransport
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Musl
+#endif
+
 /// One connection's bytes, between its event loop and the one task that owns the connection.
 ///
 /// Why not `NIOAsyncChannel`: back-pressure here is by bytes, not by buffers; a cancelled wait leaves the connection
@@ -21,13 +27,19 @@ final class WirePipe: Sendable {
         var established: TLSConnectionDetails?
         /// Why nothing more will come; bytes received before are still delivered.
         var ended: (any Error)?
-        /// The task, when it waits for bytes, the handshake, room to write, or the end.
-        var waiter: CheckedContinuation<Void, Never>?
+        /// The task, when it waits.
+        var waiter: Waiter?
         /// Called once when bytes come or the connection ends.
         var watcher: (@Sendable () -> Void)?
         var deadline: NIODeadline?
         var alarm: Scheduled<Void>?
         var alarmAt: NIODeadline?
+    }
+
+    /// A suspended task, and what it waits for: bytes, the handshake, room to write.
+    private struct Waiter {
+        var continuation: CheckedContinuation<Void, Never>
+        var condition: @Sendable (borrowing State) -> Bool
     }
 
     let id = ConnectionID()
@@ -60,7 +72,9 @@ final class WirePipe: Sendable {
         }
     }
 
-    /// Everything that has come since the last call; waits for the first byte. Throws why the connection ended.
+    /// Everything that has come since the last call; waits for the first byte.
+    ///
+    /// Throws why the connection ended.
     func receive() async throws -> CircularBuffer<ByteBuffer> {
         while true {
             let outcome = self.state.withLock { Self.take(&$0) }
@@ -122,13 +136,13 @@ final class WirePipe: Sendable {
             await withCheckedContinuation { continuation in
                 let now = self.state.withLock { state in
                     if condition(state) || Task.isCancelled { return true }
-                    state.waiter = continuation
+                    state.waiter = Waiter(continuation: continuation, condition: condition)
                     return false
                 }
                 if now { continuation.resume() }
             }
         } onCancel: {
-            self.wake { _ in }
+            self.state.withLock { $0.waiter.take() }?.continuation.resume()
         }
     }
 
@@ -197,7 +211,10 @@ final class WirePipe: Sendable {
 
     private func ring() {
         let now = NIODeadline.now()
-        enum Outcome { case nothing, expired, again(NIODeadline) }
+        enum Outcome {
+            case nothing, expired
+            case again(NIODeadline)
+        }
         let outcome = self.state.withLock { state -> Outcome in
             state.alarmAt = nil
             guard state.ended == nil, let deadline = state.deadline else { return .nothing }
@@ -236,7 +253,7 @@ final class WirePipe: Sendable {
 
     private func written(_ count: Int, _ result: Result<Void, any Error>) {
         switch result {
-        case .success: self.wake(ifRoomBelow: Self.outboundHighWatermark / 2) { $0.outboundBytes -= count }
+        case .success: self.wake { $0.outboundBytes -= count }
         case .failure(let error): self.finish(error)
         }
     }
@@ -251,15 +268,15 @@ final class WirePipe: Sendable {
         self.wake { if $0.ended == nil { $0.ended = error } }
     }
 
-    /// Changes the state and wakes whoever waits; the waiter looks whether it was for it.
-    private func wake(ifRoomBelow limit: Int = .max, _ change: (inout State) -> Void) {
+    /// Changes the state and wakes the task if that is what it waits for.
+    private func wake(_ change: (inout State) -> Void) {
         let (waiter, watcher) = self.state.withLock { state in
             change(&state)
             let watcher = state.inboundBytes > 0 || state.ended != nil ? state.watcher.take() : nil
-            let waiter = state.outboundBytes <= limit ? state.waiter.take() : nil
-            return (waiter, watcher)
+            let isMet = state.waiter.map { $0.condition(state) } ?? false
+            return (isMet ? state.waiter.take() : nil, watcher)
         }
-        waiter?.resume()
+        waiter?.continuation.resume()
         watcher?()
     }
 }

@@ -4,7 +4,9 @@ import HalibutProtocol
 import NIOCore
 import NIOPosix
 
-/// The protocol's reads and writes on one connection. One task owns it; nothing else may read meanwhile.
+/// The protocol's reads and writes on one connection.
+///
+/// One task owns it; nothing else may read meanwhile.
 final class WireStream {
     let pipe: WirePipe
     private let limits: HalibutLimits
@@ -104,7 +106,10 @@ final class WireStream {
     }
 
     /// Streams are received before anybody looks at the call, so that a bad call does not cost the connection.
-    private func readStreams(messageID: String, _ announced: [BSONDataStream]) async throws -> [UUID: ReceivedDataStream] {
+    private func readStreams(
+        messageID: String,
+        _ announced: [BSONDataStream]
+    ) async throws -> [UUID: ReceivedDataStream] {
         guard !announced.isEmpty else { return [:] }
         var reader = try DataStreamReader(messageID: messageID, streams: announced, limits: self.limits)
         var streams: [UUID: ReceivedDataStream] = [:]
@@ -147,7 +152,10 @@ final class WireStream {
 
     /// Sends a message and its data streams, in document order, and after them `line` if there is one.
     func send(
-        _ document: BSONDocument, id: String, streams: [OutgoingDataStream], announced: [BSONDataStream],
+        _ document: BSONDocument,
+        id: String,
+        streams: [OutgoingDataStream],
+        announced: [BSONDataStream],
         followedBy line: ControlLine? = nil
     ) async throws {
         var buffer = ByteBuffer()
@@ -199,7 +207,10 @@ final class WireStream {
             }
             guard reader.bytesRead == stream.length else {
                 throw WireError.streamShrank(
-                    message: messageID, id: stream.id, declared: stream.length, written: reader.bytesRead
+                    message: messageID,
+                    id: stream.id,
+                    declared: stream.length,
+                    written: reader.bytesRead
                 )
             }
         }

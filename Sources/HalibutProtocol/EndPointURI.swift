@@ -2,7 +2,7 @@
 ///
 /// Scheme, host and port only, lower-case, with the trailing slash that .NET prints.
 package struct EndPointURI: Hashable, Sendable, CustomStringConvertible {
-    /// `https`, `poll`, …
+    /// The part before the colon: `https` or `poll`.
     package let scheme: String
     /// A name, an IPv4 address or an IPv6 address without its brackets.
     package let host: String

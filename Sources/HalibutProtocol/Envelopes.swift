@@ -1,7 +1,9 @@
 package import BSON
 package import FoundationEssentials
 
-/// A call (halibut.md 7.1). Members are written in this order and read in any.
+/// A call (halibut.md 7.1).
+///
+/// Members are written in this order and read in any.
 package struct RequestMessage: Hashable, Sendable {
     /// Opaque, unique, echoed in the response.
     package var id: String
@@ -65,7 +67,9 @@ package struct RequestMessage: Hashable, Sendable {
     package var dataStreams: [BSONDataStream] { self.parameters.flatMap(\.dataStreams) }
 }
 
-/// The answer to a call (halibut.md 7.3). Both members are always written.
+/// The answer to a call (halibut.md 7.3).
+///
+/// Both members are always written.
 package struct ResponseMessage: Hashable, Sendable {
     /// What a call came to.
     package enum Outcome: Hashable, Sendable {

@@ -50,7 +50,9 @@ package struct HalibutLimits: Hashable, Sendable {
     package var inflateRatioFloorBytes = 16 * 1024 * 1024
     /// Data streams that may follow one message; a deployment script has a handful of files.
     package var maximumDataStreams = 4096
-    /// Bytes of all data streams of one message. Free disk is checked as well.
+    /// Bytes of all data streams of one message.
+    ///
+    /// Free disk is checked as well.
     package var maximumDataStreamBytes: Int64 = 1 << 40
 
     // MARK: Counts

@@ -14,7 +14,9 @@ package struct ListenerConnection: ~Copyable {
         case closeSilently
     }
 
-    /// After the trust decision. Nothing is ever sent to a peer that is not trusted.
+    /// After the trust decision.
+    ///
+    /// Nothing is ever sent to a peer that is not trusted.
     package enum OnAuthorised: Hashable, Sendable {
         case readIdentity
         case closeSilently

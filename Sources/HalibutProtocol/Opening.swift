@@ -26,7 +26,9 @@ package struct OpeningReader: Sendable {
         self.maximumBytes = maximumBytes
     }
 
-    /// The opening, or `nil` when the blank line has not come yet. `atEnd` says that no more bytes will.
+    /// The opening, or `nil` when the blank line has not come yet.
+    ///
+    /// `atEnd` says that no more bytes will.
     package mutating func read(from buffer: inout ByteBuffer, atEnd: Bool = false) -> Opening? {
         while let byte = buffer.readInteger(as: UInt8.self) {
             if byte == 0x0d { continue }

@@ -57,14 +57,18 @@ package struct PollingQueue<Item: Hashable & Sendable, Waiter: Hashable & Sendab
         return .take(item)
     }
 
-    /// A connection stops waiting: its time is up, or it is gone. False when it has been handed an item already.
+    /// A connection stops waiting: its time is up, or it is gone.
+    ///
+    /// False when it has been handed an item already.
     package mutating func stopWaiting(_ waiter: Waiter) -> Bool {
         guard let index = self.waiters.firstIndex(of: waiter) else { return false }
         self.waiters.remove(at: index)
         return true
     }
 
-    /// The item's pickup time is up. True when nobody has collected it: it is gone now.
+    /// The item's pickup time is up.
+    ///
+    /// True when nobody has collected it: it is gone now.
     package mutating func pickupTimedOut(_ item: Item) -> Bool {
         guard let index = self.queued.firstIndex(of: item) else { return false }
         self.queued.remove(at: index)
@@ -77,12 +81,16 @@ package struct PollingQueue<Item: Hashable & Sendable, Waiter: Hashable & Sendab
         return .alreadyCompleted
     }
 
-    /// An answer, or a failure of the connection, ends the item. False when it had ended before.
+    /// An answer, or a failure of the connection, ends the item.
+    ///
+    /// False when it had ended before.
     package mutating func complete(_ item: Item) -> Bool {
         self.transferring.removeValue(forKey: item) != nil
     }
 
-    /// No byte of the item left this process: it goes back to the front. Says who takes it, if somebody waits.
+    /// No byte of the item left this process: it goes back to the front.
+    ///
+    /// Says who takes it, if somebody waits.
     package mutating func putBack(_ item: Item) -> OnEnqueue? {
         guard self.transferring.removeValue(forKey: item) != nil else { return nil }
         guard self.waiters.isEmpty else { return self.enqueue(item) }

@@ -1,0 +1,264 @@
+package import BSON
+import FoundationEssentials
+package import HalibutProtocol
+package import Logging
+package import NIOCore
+import NIOPosix
+package import SecureTransport
+import Synchronization
+
+/// Makes calls: to listening services over pooled connections, to polling services through their queues.
+package final class HalibutClient: Sendable {
+    /// Requests for polling services; hand it to a ``PollingListener``.
+    package let pollingQueues = PollingQueues()
+
+    private let identity: TLSIdentity
+    private let limits: HalibutLimits
+    private let spool: SpoolDirectory
+    private let eventLoopGroup: any EventLoopGroup
+    private let dialler: Dialler
+    private let pool: ConnectionPool
+    private let counter = Atomic<UInt64>(0)
+    private let logger: Logger
+
+    package init(
+        identity: TLSIdentity,
+        limits: HalibutLimits = HalibutLimits(),
+        spool: SpoolDirectory = SpoolDirectory(),
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger
+    ) throws {
+        self.identity = identity
+        self.limits = limits
+        self.spool = spool
+        self.eventLoopGroup = eventLoopGroup
+        self.dialler = Dialler(
+            context: try TLSContext(client: identity),
+            limits: limits,
+            eventLoopGroup: eventLoopGroup
+        )
+        self.pool = ConnectionPool(limits: limits)
+        self.logger = logger
+    }
+
+    /// Calls a method and waits for its answer.
+    ///
+    /// The call is not repeated once its first byte has gone out: an error with phase `transferring` may mean that the
+    /// service executed it. Cancelling the task closes the connection; the service keeps executing (halibut.md 13).
+    package func call(
+        _ endPoint: ServiceEndPoint,
+        service: String,
+        method: String,
+        parameters: [BSONValue] = [],
+        streams: [OutgoingDataStream] = []
+    ) async throws -> RPCResponse {
+        let activity = UUID()
+        let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
+        let request = RequestMessage(
+            id: "\(service)::\(method)Async[\(number)] / \(activity.wireText)",
+            activityID: activity,
+            endPoint: endPoint.wireDocument,
+            service: service,
+            method: method,
+            parameters: parameters
+        )
+        let announced = request.dataStreams
+        try WireStream.check(streams, against: announced)
+        let call = OutgoingCall(endPoint: endPoint, request: request, streams: streams, announced: announced)
+        let (response, received) =
+            endPoint.isPolling ? try await self.queue(call) : try await self.dial(call)
+        switch response.outcome {
+        case .result(let value): return RPCResponse(value: value, streams: received)
+        case .error(let error): throw HalibutError(error)
+        }
+    }
+
+    /// The thumbprint of whoever listens there (halibut.md 2.6).
+    package func discover(host: String, port: Int) async throws -> Thumbprint {
+        let text = EndPointURI(scheme: "https", host: host, port: port).text
+        let endPoint = try ServiceEndPoint(text, remoteThumbprint: nil)
+        let dialler = Dialler(
+            context: try TLSContext(client: nil),
+            limits: self.limits,
+            eventLoopGroup: self.eventLoopGroup
+        )
+        do {
+            let (pipe, details) = try await dialler.dial(endPoint, verification: .any)
+            defer { pipe.close() }
+            try await pipe.send(ByteBuffer(string: "HELLO\r\n\r\n"))
+            guard let peer = details.peer else { throw HalibutError(.network, "\(text) presented no certificate.") }
+            return peer.thumbprint
+        } catch let error as DialError {
+            throw HalibutError(.network, "Could not discover \(text): \(error.cause)")
+        }
+    }
+
+    /// Says good-bye on idle connections and closes them.
+    package func close() async {
+        self.pool.close()
+    }
+
+    // MARK: Polling services
+
+    private func queue(_ call: OutgoingCall) async throws -> PollingQueues.Answer {
+        let timeout = call.endPoint.pollingRequestQueueTimeout
+        do {
+            return try await self.pollingQueues.call(
+                call.endPoint.uri,
+                call.request,
+                streams: call.streams,
+                announced: call.announced,
+                pickupTimeout: timeout,
+                eventLoop: self.eventLoopGroup.next()
+            )
+        } catch PollingQueues.Failure.pickupTimeout {
+            throw HalibutError.notCollected(within: timeout)
+        } catch PollingQueues.Failure.cancelledWhileConnecting {
+            throw HalibutError.cancelled(.connecting)
+        } catch PollingQueues.Failure.cancelledWhileTransferring {
+            throw HalibutError.cancelled(.transferring)
+        } catch {
+            throw HalibutError.afterRequestBegan(call.endPoint, error)
+        }
+    }
+
+    // MARK: Listening services
+
+    private func dial(_ call: OutgoingCall) async throws -> PollingQueues.Answer {
+        var attempts = ConnectAttempts(endPoint: call.endPoint.wireDocument, now: .now)
+        while true {
+            let failure: AttemptFailure
+            switch await self.attempt(call) {
+            case .ready(let connection): return try await self.exchange(call, on: connection)
+            case .failed(let attempt): failure = attempt
+            }
+            guard !Task.isCancelled else { throw HalibutError.cancelled(.connecting) }
+            guard failure.mayRetry else { throw HalibutError.beforeRequestBegan(call.endPoint, failure) }
+            switch attempts.failed(onPooledConnection: failure.onPooledConnection, now: .now) {
+            case .giveUp: throw HalibutError.beforeRequestBegan(call.endPoint, failure)
+            case .retry(let pause, let clearPool):
+                if clearPool { self.pool.clear(PoolKey(call.endPoint)) }
+                self.logger.debug("Trying again to reach \(call.endPoint)", metadata: ["error": "\(failure.cause)"])
+                if pause > .zero { try? await Task.sleep(for: pause) }
+            }
+        }
+    }
+
+    private enum Attempt {
+        case ready(PooledConnection)
+        case failed(AttemptFailure)
+    }
+
+    /// Gets a connection to the point where a request may be sent.
+    private func attempt(_ call: OutgoingCall) async -> Attempt {
+        if let connection = self.pool.take(PoolKey(call.endPoint)) {
+            do {
+                try await connection.prepare(limits: self.limits, spool: self.spool)
+                return .ready(connection)
+            } catch {
+                connection.pipe.abort(error)
+                return .failed(AttemptFailure(cause: error.wireCause, onPooledConnection: true))
+            }
+        }
+        do {
+            let verification = PeerVerification.thumbprint(call.endPoint.remoteThumbprint)
+            let (pipe, _) = try await self.dialler.dial(call.endPoint, verification: verification)
+            let connection = PooledConnection(pipe: pipe)
+            do {
+                try await connection.prepare(limits: self.limits, spool: self.spool)
+                return .ready(connection)
+            } catch {
+                pipe.abort(error)
+                return .failed(AttemptFailure(preparing: error, own: self.identity.thumbprint))
+            }
+        } catch {
+            return .failed(AttemptFailure(error))
+        }
+    }
+
+    private func exchange(_ call: OutgoingCall, on connection: PooledConnection) async throws -> PollingQueues.Answer {
+        do {
+            let answer = try await connection.exchange(call, limits: self.limits, spool: self.spool)
+            self.pool.put(connection, PoolKey(call.endPoint))
+            return answer
+        } catch let error as CancellationError {
+            connection.pipe.abort(error)
+            throw HalibutError.cancelled(.transferring)
+        } catch {
+            connection.pipe.abort(error)
+            throw HalibutError.afterRequestBegan(call.endPoint, error)
+        }
+    }
+}
+
+/// A call on its way out.
+struct OutgoingCall: Sendable {
+    let endPoint: ServiceEndPoint
+    let request: RequestMessage
+    let streams: [OutgoingDataStream]
+    let announced: [BSONDataStream]
+}
+
+/// Why a call could not begin on one connection.
+struct AttemptFailure {
+    var cause: String
+    var onPooledConnection = false
+    var mayRetry = true
+    var code = HalibutError.Code.network
+
+    init(cause: String, onPooledConnection: Bool) {
+        self.cause = cause
+        self.onPooledConnection = onPooledConnection
+    }
+
+    init(_ error: DialError) {
+        self.cause = error.cause
+        self.mayRetry = error.reason == .connectionRefused || error.reason == .other
+        if error.reason == .unexpectedCertificate { self.code = .unexpectedCertificate }
+    }
+
+    /// A new connection broke before the listener identified itself: most likely it does not trust us.
+    init(preparing error: any Error, own: Thumbprint) {
+        self.cause = error.wireCause
+        if error.isConnectionClosed {
+            self.cause +=
+                " The server aborted the connection before it was fully established. This usually means that the server rejected the certificate that we provided. We provided a certificate with a thumbprint of '\(own)'."
+        }
+    }
+}
+
+extension HalibutError {
+    /// The texts of halibut.md 10.2 and 12.1.
+    @inline(never)
+    static func beforeRequestBegan(_ endPoint: ServiceEndPoint, _ failure: AttemptFailure) -> HalibutError {
+        // Upstream says "after" for a wrong certificate, too, and nothing was sent all the same.
+        let when = failure.code == .unexpectedCertificate ? "after the request began" : "before the request could begin"
+        return HalibutError(
+            failure.code,
+            "An error occurred when sending a request to '\(endPoint.baseURI)', \(when): \(failure.cause)"
+        )
+    }
+
+    @inline(never)
+    static func afterRequestBegan(_ endPoint: ServiceEndPoint, _ error: any Error) -> HalibutError {
+        HalibutError(
+            (error as? HalibutError)?.code == .local ? .local : .network,
+            "An error occurred when sending a request to '\(endPoint.baseURI)', after the request began: \(error.wireCause)",
+            phase: .transferring
+        )
+    }
+
+    @inline(never)
+    static func notCollected(within timeout: Duration) -> HalibutError {
+        HalibutError(
+            .pickupTimeout,
+            "A request was sent to a polling endpoint, but the polling endpoint did not collect the request within the allowed time (\(timeout.timeSpanText)), so the request timed out."
+        )
+    }
+
+    @inline(never)
+    static func cancelled(_ phase: Phase) -> HalibutError {
+        let word = phase == .connecting ? "Connecting" : "Transferring"
+        return HalibutError(.cancelled, "The Request was cancelled while \(word).", phase: phase)
+    }
+}

@@ -1,0 +1,149 @@
+import HalibutProtocol
+import Logging
+import NIOCore
+import NIOPosix
+import SecureTransport
+import Synchronization
+
+/// A listening port: clients that make calls, subscribers that wait for them, and everybody else gets a page.
+///
+/// One port serves all of them; the identity line decides (halibut.md 1).
+final class HalibutListener: Sendable {
+    /// What the listener does for whom.
+    struct Configuration: Sendable {
+        var host: String?
+        var port: Int
+        var identity: TLSIdentity
+        var trust: TrustedPeers
+        /// Executes the calls of clients; without it clients are turned away.
+        var dispatcher: (any RPCDispatcher)?
+        /// Requests for subscribers; without it subscribers are turned away.
+        var queues: PollingQueues?
+        var authorise: @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool
+        var friendlyPage: FriendlyPage
+        var limits: HalibutLimits
+        var spool: SpoolDirectory
+        var eventLoopGroup: any EventLoopGroup
+        var logger: Logger
+    }
+
+    let configuration: Configuration
+    private let bound = BoundPort()
+    private let unidentified = Atomic<Int>(0)
+    /// Authenticated connections per subscription.
+    let subscribers = Mutex<[EndPointURI: Int]>([:])
+
+    init(_ configuration: Configuration) {
+        self.configuration = configuration
+    }
+
+    /// The port in use, once there is one.
+    var boundPort: Int {
+        get async throws { try await self.bound.value() }
+    }
+
+    /// Listens until the task is cancelled; then every connection is closed.
+    func run() async throws {
+        let server: NIOAsyncChannel<WirePipe, Never>
+        do {
+            server = try await self.bind()
+        } catch {
+            self.bound.resolve(.failure(error))
+            throw error
+        }
+        self.bound.resolve(.success(server.channel.localAddress?.port ?? 0))
+        try await withThrowingDiscardingTaskGroup { group in
+            try await server.executeThenClose { connections in
+                for try await pipe in connections {
+                    group.addTask { await self.serve(pipe) }
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func bind() async throws -> NIOAsyncChannel<WirePipe, Never> {
+        let context = try TLSContext(server: self.configuration.identity)
+        if let host = self.configuration.host { return try await self.bind(host: host, context: context) }
+        // IPv6 with IPv4 mapped into it where the kernel has it, else IPv4 alone (halibut.md 2.1).
+        do {
+            return try await self.bind(host: "::", context: context)
+        } catch let error as HalibutError where error.isAddressFamilyMissing {
+            return try await self.bind(host: "0.0.0.0", context: context)
+        }
+    }
+
+    private func bind(host: String, context: TLSContext) async throws -> NIOAsyncChannel<WirePipe, Never> {
+        let limits = self.configuration.limits
+        let bootstrap = ServerBootstrap(group: self.configuration.eventLoopGroup)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.backlog, value: 512)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { SocketSetup.closeOnExec(channel) }
+            }
+        do {
+            return try await SocketSetup.apply(limits, toChildrenOf: bootstrap)
+                .bind(host: host, port: self.configuration.port) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try SocketSetup.addHandlers(
+                            to: channel,
+                            context: context,
+                            serverName: nil,
+                            verification: .any,
+                            limits: limits
+                        )
+                    }
+                }
+        } catch {
+            throw HalibutError.cannotListen(host: host, port: self.configuration.port, error)
+        }
+    }
+
+    private func serve(_ pipe: WirePipe) async {
+        let configuration = self.configuration
+        guard
+            self.unidentified.wrappingAdd(1, ordering: .relaxed).newValue
+                <= configuration.limits.maximumUnidentifiedConnections
+        else {
+            self.unidentified.wrappingSubtract(1, ordering: .relaxed)
+            configuration.logger.warning("Too many connections have not identified themselves; one is turned away")
+            return pipe.abort(WireError.connectionClosed)
+        }
+        let session = ListenerSession(pipe: pipe, listener: self)
+        await session.run()
+    }
+
+    /// The connection has said who it is, or has ended without.
+    func leftUnidentified() {
+        self.unidentified.wrappingSubtract(1, ordering: .relaxed)
+    }
+}
+
+/// A value that is awaited before it exists.
+final class BoundPort: Sendable {
+    private struct State {
+        var result: Result<Int, any Error>?
+        var waiters: [CheckedContinuation<Int, any Error>] = []
+    }
+
+    private let state = Mutex(State())
+
+    func value() async throws -> Int {
+        try await withCheckedThrowingContinuation { continuation in
+            let result = self.state.withLock { state in
+                if state.result == nil { state.waiters.append(continuation) }
+                return state.result
+            }
+            if let result { continuation.resume(with: result) }
+        }
+    }
+
+    func resolve(_ result: Result<Int, any Error>) {
+        let waiters = self.state.withLock { state in
+            state.result = result
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(with: result) }
+    }
+}

@@ -1,0 +1,238 @@
+import FoundationEssentials
+import HalibutProtocol
+import Logging
+import NIOCore
+import SecureTransport
+import Synchronization
+
+/// One accepted connection: performs what ``ListenerConnection`` decides.
+final class ListenerSession {
+    private let pipe: WirePipe
+    private let listener: HalibutListener
+    private let stream: WireStream
+    private var machine = ListenerConnection()
+    private var logger: Logger
+    private var isUnidentified = true
+
+    private var configuration: HalibutListener.Configuration { self.listener.configuration }
+
+    init(pipe: WirePipe, listener: HalibutListener) {
+        self.pipe = pipe
+        self.listener = listener
+        self.stream = WireStream(pipe: pipe, limits: listener.configuration.limits, spool: listener.configuration.spool)
+        self.logger = listener.configuration.logger
+        self.logger[metadataKey: "peer.address"] = "\(pipe.remoteDescription)"
+    }
+
+    func run() async {
+        do {
+            try await self.open()
+        } catch is CancellationError {
+            self.logger.debug("The listener stops; the connection is closed")
+        } catch {
+            self.logger.info("The connection ended", metadata: ["error": "\(error)"])
+        }
+        self.identified()
+        self.pipe.close()
+    }
+
+    private func identified() {
+        if self.isUnidentified { self.listener.leftUnidentified() }
+        self.isUnidentified = false
+    }
+
+    private func open() async throws {
+        let details = try await self.pipe.waitUntilEstablished()
+        switch self.machine.openingRead(try await self.stream.readOpening()) {
+        case .closeSilently: return
+        case .sendFriendlyPageThenClose: return try await self.sendFriendlyPage()
+        case .authorise: break
+        }
+        guard let peer = details.peer else {
+            self.logger.warning(
+                "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but did not present a client certificate"
+            )
+            return
+        }
+        let pipe = self.pipe
+        let trusted = self.configuration.trust.admit(peer.thumbprint, connection: pipe.id) {
+            pipe.abort(WireError.connectionClosed)
+        }
+        guard case .readIdentity = self.machine.authorised(trusted) else {
+            self.logger.warning(
+                "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but it presented a client certificate with the thumbprint '\(peer.thumbprint)' which is not in the list of thumbprints that we trust"
+            )
+            return
+        }
+        defer { self.configuration.trust.ended(peer.thumbprint, connection: pipe.id) }
+        self.logger[metadataKey: "peer.thumbprint"] = "\(peer.thumbprint)"
+        try await self.identify(peer.thumbprint)
+    }
+
+    private func identify(_ peer: Thumbprint) async throws {
+        switch self.machine.identityRead(try await self.stream.readIdentity()) {
+        case .sendIdentityThenReadRequest:
+            guard let dispatcher = self.configuration.dispatcher else {
+                self.logger.warning("A client connected, but nothing can be called here")
+                return
+            }
+            self.identified()
+            try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
+            let executor = RequestExecutor(dispatcher: dispatcher, logger: self.logger)
+            try await self.serveClient(peer, executor)
+        case .lease(let subscription): try await self.serveSubscriber(subscription, peer)
+        case .sendIdentityThenCloseWithError(let error):
+            try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
+            throw error
+        case .closeWithError(let error): throw error
+        }
+    }
+
+    /// The answer to a browser; we read on for a moment, so that a reset does not destroy it (halibut.md 2.8).
+    private func sendFriendlyPage() async throws {
+        let page = self.configuration.friendlyPage.response
+        try await self.stream.send { $0.writeImmutableBuffer(page) }
+        self.pipe.channel.close(mode: .output, promise: nil)
+        self.pipe.arm(self.configuration.limits.lingerTimeout)
+        do {
+            while true { _ = try await self.pipe.receive() }
+        } catch {
+            // However it ends, the page has gone out.
+        }
+    }
+
+    // MARK: Clients
+
+    private func serveClient(_ peer: Thumbprint, _ executor: RequestExecutor) async throws {
+        while true {
+            let received = try await self.stream.readRequest(
+                firstByteTimeout: self.configuration.limits.nextRequestIdleTimeout
+            )
+            switch self.machine.requestRead(id: received?.0.id) {
+            case .closeQuietly: return
+            case .closeWithError(let error): throw error
+            case .dispatch: break
+            }
+            guard let (request, streams) = received else { return }
+            defer { streams.deleteFiles() }
+            let response = await executor.execute(request, streams: streams, peer: peer)
+            // A service that stops does not answer any more (halibut.md 3.3).
+            try Task.checkCancellation()
+            try await self.stream.send(
+                response.document,
+                id: request.id,
+                streams: response.streams,
+                announced: response.announced
+            )
+            guard case .readControlLine = self.machine.responseSent() else { return }
+            guard try await self.proceed(timeout: self.configuration.limits.receiveTimeout) else { return }
+        }
+    }
+
+    /// Waits for `NEXT`; false when the dialler is done.
+    private func proceed(timeout: Duration) async throws -> Bool {
+        let line: ControlLine
+        do {
+            line = try await self.stream.readControlLine(timeout: timeout)
+        } catch let error as WireError where error.code == .connectionClosed || error.code == .timeout {
+            // The ordinary end of a connection that the other side has pooled.
+            return false
+        }
+        switch self.machine.controlLineRead(line) {
+        case .sendProceedThenReadRequest, .sendProceedThenTakeRequest:
+            try await self.stream.send { ControlLine.proceed.write(to: &$0) }
+            return true
+        case .closeQuietly: return false
+        case .closeWithError(let error): throw error
+        }
+    }
+
+    // MARK: Subscribers
+
+    private func serveSubscriber(_ subscription: EndPointURI, _ peer: Thumbprint) async throws {
+        self.logger[metadataKey: "halibut.subscription"] = "\(subscription)"
+        guard let queues = self.configuration.queues, self.lease(subscription, peer) else {
+            _ = self.machine.leased(false)
+            return
+        }
+        defer { self.release(subscription) }
+        guard case .sendIdentityThenTakeRequest = self.machine.leased(true) else { return }
+        self.identified()
+        try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
+        while true {
+            guard try await self.exchange(queues, subscription) else { return }
+            guard try await self.proceed(timeout: self.configuration.limits.heartbeatTimeout) else { return }
+        }
+    }
+
+    private func lease(_ subscription: EndPointURI, _ peer: Thumbprint) -> Bool {
+        guard self.configuration.authorise(subscription.text, peer) else {
+            self.logger.warning(
+                "A polling client at \(self.pipe.remoteDescription) with the thumbprint '\(peer)' is not the owner of subscription \(subscription)"
+            )
+            return false
+        }
+        let limit = self.configuration.limits.maximumConnectionsPerSubscription ?? .max
+        let admitted = self.listener.subscribers.withLock { subscribers in
+            guard subscribers[subscription, default: 0] < limit else { return false }
+            subscribers[subscription, default: 0] += 1
+            return true
+        }
+        if !admitted {
+            self.logger.warning(
+                "A polling client at \(self.pipe.remoteDescription) has exceeded the maximum number of active connections (\(limit)) for subscription \(subscription). New connections will be rejected"
+            )
+        }
+        return admitted
+    }
+
+    private func release(_ subscription: EndPointURI) {
+        self.listener.subscribers.withLock { subscribers in
+            let count = subscribers[subscription, default: 1] - 1
+            subscribers[subscription] = count > 0 ? count : nil
+        }
+    }
+
+    /// Sends the next request, or a NUL request when there is none in time.
+    ///
+    /// False when the subscriber has gone.
+    private func exchange(_ queues: PollingQueues, _ subscription: EndPointURI) async throws -> Bool {
+        guard self.stream.isDrained else { return false }
+        let taken = try await queues.take(
+            subscription,
+            by: self.pipe,
+            timeout: self.configuration.limits.pollingQueueWaitTimeout
+        )
+        guard let call = taken else {
+            // A waiting service sends nothing, except `END` when it stops (halibut.md 12.2).
+            guard !self.pipe.hasNews else { return false }
+            try await self.stream.sendNullMessage()
+            _ = self.machine.requestSent(id: nil)
+            return true
+        }
+        if self.pipe.hasNews {
+            queues.putBack(call, subscription)
+            return false
+        }
+        do {
+            try await self.stream.send(
+                call.request.document,
+                id: call.request.id,
+                streams: call.streams,
+                announced: call.announced
+            )
+            _ = self.machine.requestSent(id: call.request.id)
+            let response = try await self.stream.readResponse()
+            switch self.machine.responseRead(id: response?.0.id) {
+            case .completeThenReadControlLine: break
+            case .closeWithError(let error): throw error
+            }
+            guard let response else { return false }
+            queues.complete(call, subscription, .success(response))
+            return true
+        } catch {
+            queues.complete(call, subscription, .failure(error))
+            throw error
+        }
+    }
+}

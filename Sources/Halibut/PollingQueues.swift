@@ -1,0 +1,201 @@
+import BSON
+import FoundationEssentials
+import HalibutProtocol
+import NIOCore
+import Synchronization
+
+/// The calls that wait for polling services: one queue per subscription (halibut.md 12.1).
+///
+/// Calls come from ``HalibutClient``, and the connections of subscribers take them. ``PollingQueue`` decides; this class
+/// keeps the continuations and timers that the decisions are about.
+package final class PollingQueues: Sendable {
+    /// A call under way.
+    struct Call: Sendable {
+        let number: UInt64
+        let request: RequestMessage
+        let streams: [OutgoingDataStream]
+        let announced: [BSONDataStream]
+    }
+
+    typealias Answer = (ResponseMessage, [UUID: ReceivedDataStream])
+
+    /// Why a call ended without an answer.
+    enum Failure: Error {
+        /// Nobody collected it.
+        case pickupTimeout
+        case cancelledWhileConnecting
+        case cancelledWhileTransferring
+    }
+
+    fileprivate struct Queue {
+        var machine = PollingQueue<UInt64, ConnectionID>()
+        var calls: [UInt64: Call] = [:]
+        var answers: [UInt64: CheckedContinuation<Answer, any Error>] = [:]
+        var waiters: [ConnectionID: Waiter] = [:]
+        /// The connections of calls that were collected.
+        var carriers: [UInt64: WirePipe] = [:]
+    }
+
+    /// A connection that waits for a call.
+    fileprivate struct Waiter {
+        let continuation: CheckedContinuation<Call?, Never>
+        let pipe: WirePipe
+    }
+
+    /// Owner of all queues; held for the machines' transitions only.
+    private let queues = Mutex<[EndPointURI: Queue]>([:])
+    private let counter = Atomic<UInt64>(0)
+
+    package init() {}
+
+    /// Calls of a subscription that nobody has collected yet.
+    package func depth(ofSubscription subscription: String) -> Int {
+        guard let uri = EndPointURI(subscription) else { return 0 }
+        return self.queues.withLock { $0[uri]?.machine.depth ?? 0 }
+    }
+
+    private func change<Result: Sendable>(_ uri: EndPointURI, _ body: (inout sending Queue) -> Result) -> Result {
+        self.queues.withLock { queues in
+            var queue = queues.removeValue(forKey: uri) ?? Queue()
+            let result = body(&queue)
+            if !queue.machine.isUnused { queues[uri] = queue }
+            return result
+        }
+    }
+
+    // MARK: The caller's side
+
+    /// Queues a call and waits for its answer.
+    func call(
+        _ uri: EndPointURI,
+        _ request: RequestMessage,
+        streams: [OutgoingDataStream],
+        announced: [BSONDataStream],
+        pickupTimeout: Duration,
+        eventLoop: any EventLoop
+    ) async throws -> Answer {
+        let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
+        let call = Call(number: number, request: request, streams: streams, announced: announced)
+        let timer = eventLoop.scheduleTask(in: TimeAmount(pickupTimeout)) { self.pickupTimedOut(uri, number) }
+        defer { timer.cancel() }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in self.enqueue(uri, call, continuation) }
+        } onCancel: {
+            self.cancel(uri, number)
+        }
+    }
+
+    private func enqueue(_ uri: EndPointURI, _ call: Call, _ continuation: CheckedContinuation<Answer, any Error>) {
+        let cancelled = Task.isCancelled
+        let taker = self.change(uri) { queue -> CheckedContinuation<Call?, Never>? in
+            if cancelled { return nil }
+            queue.calls[call.number] = call
+            queue.answers[call.number] = continuation
+            switch queue.machine.enqueue(call.number) {
+            case .wait: return nil
+            case .handOver(let waiter): return queue.handOver(call.number, to: waiter)
+            }
+        }
+        if cancelled { continuation.resume(throwing: Failure.cancelledWhileConnecting) }
+        taker?.resume(returning: call)
+    }
+
+    private func pickupTimedOut(_ uri: EndPointURI, _ number: UInt64) {
+        let answer = self.change(uri) { queue in
+            queue.machine.pickupTimedOut(number) ? queue.remove(number) : nil
+        }
+        answer?.resume(throwing: Failure.pickupTimeout)
+    }
+
+    private func cancel(_ uri: EndPointURI, _ number: UInt64) {
+        let (answer, failure, connection) = self.change(uri) { queue in
+            switch queue.machine.cancel(number) {
+            case .alreadyCompleted:
+                return (
+                    nil as CheckedContinuation<Answer, any Error>?, Failure.cancelledWhileConnecting, nil as WirePipe?
+                )
+            case .failWhileConnecting: return (queue.remove(number), .cancelledWhileConnecting, nil)
+            case .abortTransfer:
+                let carrier = queue.carriers[number]
+                return (queue.remove(number), .cancelledWhileTransferring, carrier)
+            }
+        }
+        answer?.resume(throwing: failure)
+        connection?.abort(WireError.connectionClosed)
+    }
+
+    // MARK: The connection's side
+
+    /// The next call of a subscription; `nil` after the time-out, or when the connection has news.
+    func take(_ uri: EndPointURI, by pipe: WirePipe, timeout: Duration) async throws -> Call? {
+        let timer = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) { self.stopWaiting(uri, pipe.id) }
+        defer {
+            timer.cancel()
+            pipe.unwatch()
+        }
+        let call = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let taken = self.change(uri) { queue -> Call?? in
+                    switch queue.machine.take(by: pipe.id) {
+                    case .take(let number):
+                        queue.carriers[number] = pipe
+                        return .some(queue.calls[number])
+                    case .wait:
+                        queue.waiters[pipe.id] = Waiter(continuation: continuation, pipe: pipe)
+                        return nil
+                    }
+                }
+                if let taken { return continuation.resume(returning: taken) }
+                if Task.isCancelled { self.stopWaiting(uri, pipe.id) }
+                pipe.watch { self.stopWaiting(uri, pipe.id) }
+            }
+        } onCancel: {
+            self.stopWaiting(uri, pipe.id)
+        }
+        if call == nil { try Task.checkCancellation() }
+        return call
+    }
+
+    private func stopWaiting(_ uri: EndPointURI, _ id: ConnectionID) {
+        let waiter = self.change(uri) { queue -> CheckedContinuation<Call?, Never>? in
+            guard queue.machine.stopWaiting(id) else { return nil }
+            return queue.waiters.removeValue(forKey: id)?.continuation
+        }
+        waiter?.resume(returning: nil)
+    }
+
+    /// The call has its answer, or its connection failed.
+    func complete(_ call: Call, _ uri: EndPointURI, _ result: Result<Answer, any Error>) {
+        let answer = self.change(uri) { queue in
+            queue.machine.complete(call.number) ? queue.remove(call.number) : nil
+        }
+        answer?.resume(with: result)
+    }
+
+    /// No byte of the call was sent on a connection that turned out to be dead: somebody else shall take it.
+    func putBack(_ call: Call, _ uri: EndPointURI) {
+        let taker = self.change(uri) { queue -> CheckedContinuation<Call?, Never>? in
+            queue.carriers.removeValue(forKey: call.number)
+            guard case .handOver(let waiter)? = queue.machine.putBack(call.number) else { return nil }
+            return queue.handOver(call.number, to: waiter)
+        }
+        taker?.resume(returning: call)
+    }
+}
+
+extension PollingQueues.Queue {
+    fileprivate mutating func remove(_ number: UInt64) -> CheckedContinuation<PollingQueues.Answer, any Error>? {
+        self.calls.removeValue(forKey: number)
+        self.carriers.removeValue(forKey: number)
+        return self.answers.removeValue(forKey: number)
+    }
+
+    fileprivate mutating func handOver(
+        _ number: UInt64,
+        to id: ConnectionID
+    ) -> CheckedContinuation<PollingQueues.Call?, Never>? {
+        let waiter = self.waiters.removeValue(forKey: id)
+        self.carriers[number] = waiter?.pipe
+        return waiter?.continuation
+    }
+}

@@ -1,0 +1,175 @@
+import FoundationEssentials
+package import HalibutProtocol
+package import Logging
+package import NIOCore
+import NIOPosix
+package import SecureTransport
+
+/// A service that dials its client and waits for calls: a polling agent (halibut.md 11).
+package final class PollingService: Sendable {
+    private let subscription: EndPointURI
+    private let server: ServiceEndPoint
+    private let identity: TLSIdentity
+    private let executor: RequestExecutor
+    private let connections: Int
+    private let limits: HalibutLimits
+    private let spool: SpoolDirectory
+    private let dialler: Dialler
+    private let logger: Logger
+
+    /// Prepares to poll as `subscription` (our own address, `poll://id/`) at `server`.
+    ///
+    /// `connections` is how many calls may run at the same time; `server` carries the thumbprint it must present.
+    package init(
+        subscription: String,
+        server: ServiceEndPoint,
+        identity: TLSIdentity,
+        dispatcher: any RPCDispatcher,
+        connections: Int = 1,
+        limits: HalibutLimits = HalibutLimits(),
+        spool: SpoolDirectory = SpoolDirectory(),
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
+        logger: Logger
+    ) throws {
+        guard let uri = EndPointURI(subscription), uri.scheme == "poll" else {
+            throw HalibutError(.local, "'\(subscription)' is not a subscription: use poll://id/.")
+        }
+        var logger = logger
+        logger[metadataKey: "halibut.endpoint"] = "\(server.baseURI)"
+        self.subscription = uri
+        self.server = server
+        self.identity = identity
+        self.executor = RequestExecutor(dispatcher: dispatcher, logger: logger)
+        self.connections = min(max(connections, 1), HalibutLimits.maximumPollingConnections)
+        self.limits = limits
+        self.spool = spool
+        self.dialler = Dialler(
+            context: try TLSContext(client: identity),
+            limits: limits,
+            eventLoopGroup: eventLoopGroup
+        )
+        self.logger = logger
+    }
+
+    /// Polls until the task is cancelled; a request under way is answered first.
+    package func run() async throws {
+        await withDiscardingTaskGroup { group in
+            for _ in 0..<self.connections {
+                group.addTask { await self.pollForever() }
+            }
+        }
+    }
+
+    private func pollForever() async {
+        var backoff = PollingBackoff(jitter: Double.random(in: 0..<1), limits: self.limits)
+        while !Task.isCancelled {
+            backoff.tryBegan(now: .now)
+            let failure = await self.transaction(&backoff)
+            if Task.isCancelled { return }
+            backoff.tryBegan(now: .now)
+            let pause = backoff.pause(now: .now)
+            self.logger.info(
+                "Halibut client exception: \(failure). Retrying in \(pause.secondsText) seconds",
+                metadata: ["halibut.subscription": "\(self.subscription)"]
+            )
+            try? await Task.sleep(for: pause)
+        }
+    }
+
+    /// Dials and serves one connection until it ends; returns why.
+    private func transaction(_ backoff: inout PollingBackoff) async -> String {
+        let pipe: WirePipe
+        switch await self.connect() {
+        case .failure(let error): return error.cause
+        case .success(let connected): pipe = connected
+        }
+        let stream = WireStream(pipe: pipe, limits: self.limits, spool: self.spool)
+        do {
+            try await self.serve(stream, &backoff)
+        } catch is CancellationError {
+            await self.end(stream)
+            return "the service stops"
+        } catch {
+            await self.end(stream)
+            return error.wireCause
+        }
+    }
+
+    /// Attempts as in a call, but a refused connection ends them (halibut.md 11.2).
+    private func connect() async -> Result<WirePipe, DialError> {
+        var attempts = ConnectAttempts(endPoint: self.server.wireDocument, now: .now)
+        let verification = PeerVerification.thumbprint(self.server.remoteThumbprint)
+        while true {
+            do throws(DialError) {
+                return .success(try await self.dialler.dial(self.server, verification: verification).0)
+            } catch {
+                guard error.reason == .other, !Task.isCancelled else { return .failure(error) }
+                guard case .retry(let pause, _) = attempts.failed(onPooledConnection: false, now: .now) else {
+                    return .failure(error)
+                }
+                try? await Task.sleep(for: pause)
+            }
+        }
+    }
+
+    /// Says good-bye, best effort.
+    private func end(_ stream: WireStream) async {
+        if !stream.pipe.hasEnded { try? await stream.send { ControlLine.end.write(to: &$0) } }
+        stream.pipe.close()
+    }
+
+    private func serve(_ stream: WireStream, _ backoff: inout PollingBackoff) async throws -> Never {
+        var machine = PollingServiceConnection()
+        let peer = try await stream.pipe.waitUntilEstablished().peer?.thumbprint
+        guard let peer else { throw WireError.connectionClosed }
+        let subscription = self.subscription
+        try await stream.send {
+            $0.writeStaticString(Opening.messageExchangeBytes)
+            RemoteIdentity.subscriber(subscription).write(to: &$0)
+        }
+        switch machine.identityRead(try await self.readIdentity(stream)) {
+        case .closeWithError(let error): throw error
+        case .resetBackoffThenReadRequest: backoff.identified()
+        }
+        self.logger.debug("Polling as \(subscription)")
+        while true {
+            let received = try await stream.readRequest(firstByteTimeout: self.limits.receiveRequestTimeoutForPolling)
+            switch machine.requestRead(id: received?.0.id) {
+            case .closeWithError(let error): throw error
+            case .sendNextThenReadControlLine: try await stream.send { ControlLine.next.write(to: &$0) }
+            case .dispatch:
+                guard let (request, streams) = received else { throw WireError.noResponse }
+                defer { streams.deleteFiles() }
+                let response = await self.executor.execute(request, streams: streams, peer: peer)
+                // Response and NEXT go out together: one record, one wake-up of the other side.
+                try await stream.send(
+                    response.document,
+                    id: request.id,
+                    streams: response.streams,
+                    announced: response.announced,
+                    followedBy: Task.isCancelled ? nil : .next
+                )
+                if case .closeWithError(let error) = machine.responseSent() { throw error }
+                try Task.checkCancellation()
+            }
+            let line = try await stream.readControlLine(timeout: self.limits.heartbeatTimeout)
+            if case .closeWithError(let error) = machine.controlLineRead(line) { throw error }
+        }
+    }
+
+    private func readIdentity(_ stream: WireStream) async throws -> RemoteIdentity {
+        do {
+            return try await stream.readIdentity()
+        } catch  where error.isConnectionClosed {
+            throw HalibutError(.network, AttemptFailure(preparing: error, own: self.identity.thumbprint).cause)
+        }
+    }
+}
+
+extension Duration {
+    /// Seconds with one decimal, as the agent's log prints them.
+    fileprivate var secondsText: String {
+        let tenths = (self + .milliseconds(50)) / .milliseconds(100)
+        return "\(Int(tenths) / 10).\(Int(tenths) % 10)"
+    }
+}

@@ -1,0 +1,59 @@
+import BSON
+import FoundationEssentials
+import HalibutProtocol
+import Logging
+import SecureTransport
+
+/// Runs a request that came over a connection and makes its response: the part both kinds of service share.
+struct RequestExecutor: Sendable {
+    let dispatcher: any RPCDispatcher
+    let logger: Logger
+
+    /// A response ready to be sent.
+    struct Response: Sendable {
+        var document: BSONDocument
+        var streams: [OutgoingDataStream]
+        var announced: [BSONDataStream]
+    }
+
+    /// Never fails: an error of the dispatcher is a response, too (halibut.md 8.1).
+    func execute(_ request: RequestMessage, streams: [UUID: ReceivedDataStream], peer: Thumbprint) async -> Response {
+        let call = RPCRequest(
+            id: request.id,
+            activityID: request.activityID,
+            service: request.service,
+            method: request.method,
+            parameters: request.parameters,
+            streams: streams,
+            peer: peer
+        )
+        let response = await self.response(to: call)
+        // Files go before the answer, so that the caller never sees them still there; unless they are the answer.
+        if response.streams.isEmpty { streams.deleteFiles() }
+        return response
+    }
+
+    private func response(to request: RPCRequest) async -> Response {
+        do {
+            let result = try await self.dispatcher.dispatch(request)
+            let response = ResponseMessage(id: request.id, outcome: .result(result.value))
+            let announced = response.dataStreams
+            try WireStream.check(result.streams, against: announced)
+            return Response(document: response.document, streams: result.streams, announced: announced)
+        } catch {
+            self.logger.debug(
+                "A call failed",
+                metadata: ["rpc.service": "\(request.service)", "rpc.method": "\(request.method)", "error": "\(error)"]
+            )
+            let response = ResponseMessage(id: request.id, outcome: .error(ServerError(error)))
+            return Response(document: response.document, streams: [], announced: [])
+        }
+    }
+}
+
+extension [UUID: ReceivedDataStream] {
+    /// The call has ended: the spooled files go, whoever still holds the streams.
+    func deleteFiles() {
+        for stream in self.values { stream.file.remove() }
+    }
+}

@@ -1,0 +1,157 @@
+package import Halibut
+package import HalibutProtocol
+package import Logging
+package import SecureTransport
+
+/// Certificates for tests, made once per process: each costs an RSA key.
+package enum TestIdentities {
+    package static let service = Self.make("Service")
+    package static let client = Self.make("Client")
+    package static let stranger = Self.make("Stranger")
+
+    private static func make(_ name: String) -> TLSIdentity {
+        do {
+            return try TLSIdentity.generate(commonName: name)
+        } catch {
+            preconditionFailure("no test certificate: \(error)")
+        }
+    }
+}
+
+extension HalibutLimits {
+    /// Limits under which nothing in a test takes long: a hundredth of the real pauses.
+    package static var brisk: HalibutLimits {
+        var limits = HalibutLimits()
+        limits.minimumPollingBackoff = .milliseconds(20)
+        limits.maximumPollingBackoff = .milliseconds(100)
+        limits.lingerTimeout = .milliseconds(200)
+        return limits
+    }
+}
+
+extension Logger {
+    /// Says nothing, unless `HALIBUT_TEST_LOG` is wanted: then change the level here.
+    package static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+}
+
+/// A client and a listening service on the loopback interface.
+package struct ListeningPair: Sendable {
+    package let service: EchoService
+    package let trust: TrustedPeers
+    package let client: HalibutClient
+    package let endPoint: ServiceEndPoint
+    package let port: Int
+
+    /// Runs both until the body returns.
+    package static func with<Result: Sendable>(
+        limits: HalibutLimits = .brisk,
+        clientIdentity: TLSIdentity = TestIdentities.client,
+        expecting thumbprint: Thumbprint? = TestIdentities.service.thumbprint,
+        logger: Logger = .quiet,
+        _ body: @Sendable (ListeningPair) async throws -> Result
+    ) async throws -> Result {
+        let service = EchoService()
+        let trust = TrustedPeers([TestIdentities.client.thumbprint])
+        let listening = ListeningService(
+            host: "127.0.0.1",
+            port: 0,
+            identity: TestIdentities.service,
+            trust: trust,
+            dispatcher: service,
+            limits: limits,
+            logger: logger
+        )
+        let client = try HalibutClient(identity: clientIdentity, limits: limits, logger: logger)
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await listening.run() }
+            let port = try await listening.boundPort
+            var endPoint = try ServiceEndPoint("https://127.0.0.1:\(port)", remoteThumbprint: thumbprint)
+            endPoint.retryListeningSleepInterval = .milliseconds(10)
+            let pair = ListeningPair(service: service, trust: trust, client: client, endPoint: endPoint, port: port)
+            let result = await Swift.Result { try await body(pair) }
+            await client.close()
+            group.cancelAll()
+            while let _ = await group.nextResult() {}
+            return try result.get()
+        }
+    }
+}
+
+/// A client that listens and a polling service that dials it, on the loopback interface.
+package struct PollingPair: Sendable {
+    package let service: EchoService
+    package let trust: TrustedPeers
+    package let client: HalibutClient
+    package let listener: PollingListener
+    package let endPoint: ServiceEndPoint
+    package let port: Int
+
+    /// Runs both until the body returns.
+    package static func with<Result: Sendable>(
+        limits: HalibutLimits = .brisk,
+        connections: Int = 1,
+        startsService: Bool = true,
+        logger: Logger = .quiet,
+        authorise: @escaping @Sendable (String, Thumbprint) -> Bool = { _, _ in true },
+        _ body: @Sendable (PollingPair) async throws -> Result
+    ) async throws -> Result {
+        let service = EchoService()
+        let trust = TrustedPeers([TestIdentities.service.thumbprint])
+        let client = try HalibutClient(identity: TestIdentities.client, limits: limits, logger: logger)
+        let listener = PollingListener(
+            host: "127.0.0.1",
+            port: 0,
+            identity: TestIdentities.client,
+            trust: trust,
+            queues: client.pollingQueues,
+            authorise: authorise,
+            limits: limits,
+            logger: logger
+        )
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await listener.run() }
+            let port = try await listener.boundPort
+            let server = try ServiceEndPoint(
+                "https://127.0.0.1:\(port)",
+                remoteThumbprint: TestIdentities.client.thumbprint
+            )
+            let polling = try PollingService(
+                subscription: "poll://AbC123",
+                server: server,
+                identity: TestIdentities.service,
+                dispatcher: service,
+                connections: connections,
+                limits: limits,
+                logger: logger
+            )
+            if startsService { group.addTask { try await polling.run() } }
+            let endPoint = try ServiceEndPoint(
+                "poll://abc123/",
+                remoteThumbprint: TestIdentities.service.thumbprint
+            )
+            let pair = PollingPair(
+                service: service,
+                trust: trust,
+                client: client,
+                listener: listener,
+                endPoint: endPoint,
+                port: port
+            )
+            let result = await Swift.Result { try await body(pair) }
+            group.cancelAll()
+            while let _ = await group.nextResult() {}
+            return try result.get()
+        }
+    }
+}
+
+extension Result where Failure == any Error {
+    /// What an asynchronous body came to.
+    fileprivate init(_ body: () async throws -> Success) async {
+        do {
+            self = .success(try await body())
+        } catch {
+            self = .failure(error)
+        }
+    }
+}
