@@ -20,11 +20,11 @@ package struct BSONDataStream: Hashable, Sendable {
     /// `length` (an integer of either width). A typed one with unusable members still counts, with the zero id: its
     /// writer sends bytes for it, and skipping it would lose our place on the wire.
     package init?(_ document: BSONDocument) {
-        let id = document["id"]?.uuid
-        let length = document["length"]?.integer
         if let typeName = document.typeName, Self.isTypeName(typeName) {
-            self.init(id: id ?? .zero, length: length ?? 0)
-        } else if document.elements.count == 2, let id, let length {
+            self.init(id: document["id"]?.uuid ?? .zero, length: document["length"]?.integer ?? 0)
+        } else if document.elements.count == 2, let id = document["id"]?.uuid,
+            let length = document["length"]?.integer
+        {
             self.init(id: id, length: length)
         } else {
             return nil

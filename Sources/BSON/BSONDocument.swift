@@ -33,19 +33,24 @@ public struct BSONDocument: Hashable, Sendable {
     /// in place or appends; setting `nil` removes every member of that name.
     public subscript(key: String) -> BSONValue? {
         get {
-            self.elements.last { $0.key.equalsIgnoringASCIICase(key) }?.value
+            self.lastIndex(of: key).map { self.elements[$0].value }
         }
         set {
             guard let newValue else {
                 self.elements.removeAll { $0.key.equalsIgnoringASCIICase(key) }
                 return
             }
-            if let index = self.elements.lastIndex(where: { $0.key.equalsIgnoringASCIICase(key) }) {
+            if let index = self.lastIndex(of: key) {
                 self.elements[index].value = newValue
             } else {
                 self.elements.append(Element(key: key, value: newValue))
             }
         }
+    }
+
+    private func lastIndex(of key: String) -> Int? {
+        // The spelling is right as a rule, and comparing for equality is much the cheaper.
+        self.elements.lastIndex { $0.key == key } ?? self.elements.lastIndex { $0.key.equalsIgnoringASCIICase(key) }
     }
 
     /// The text of `$type`, when it is the first member; elsewhere it is an ordinary member (halibut.md 6.4).

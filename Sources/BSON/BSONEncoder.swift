@@ -10,7 +10,7 @@ package struct BSONEncoder {
 
     /// The value's form in a slot declared with its own type: no type name.
     package func encode<T: Encodable>(_ value: T) throws -> BSONValue {
-        try BSONEncoding.encode(value, at: [])
+        try BSONEncoding.encode(value, in: nil, key: nil)
     }
 
     /// The value's form in a slot declared as `object`, an element of `params` or a `result`: type name first.
@@ -25,44 +25,47 @@ package struct BSONEncoder {
 }
 
 /// The `Encoder` of one value, and the place its containers write to.
+///
+/// Members are kept in their final form; the few that are nested containers, filled later, leave a null in their place
+/// until ``resolved`` puts them in.
 private final class BSONEncoding: Encoder {
     private enum Storage {
         case empty
         case value(BSONValue)
-        case members([(key: String, value: Slot)])
-        case values([Slot])
+        case members([BSONDocument.Element])
+        case values([BSONValue])
     }
 
-    /// A member whose value is known, or a nested container that is still being filled.
-    private enum Slot {
-        case value(BSONValue)
-        case nested(BSONEncoding)
-
-        var resolved: BSONValue {
-            switch self {
-            case .value(let value): value
-            case .nested(let encoding): encoding.resolved
-            }
-        }
-    }
-
-    let codingPath: [any CodingKey]
-    var userInfo: [CodingUserInfoKey: Any] { [:] }
+    private let parent: BSONEncoding?
+    private let key: (any CodingKey)?
     private var storage = Storage.empty
+    private var nested: [(index: Int, encoding: BSONEncoding)] = []
 
-    init(codingPath: [any CodingKey]) {
-        self.codingPath = codingPath
+    /// From the root to here; made when asked for, which is for error messages only.
+    var codingPath: [any CodingKey] {
+        guard let key = self.key else { return self.parent?.codingPath ?? [] }
+        return (self.parent?.codingPath ?? []) + [key]
+    }
+    var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+    init(parent: BSONEncoding?, key: (any CodingKey)?) {
+        self.parent = parent
+        self.key = key
     }
 
-    static func encode<T: Encodable>(_ value: T, at codingPath: [any CodingKey]) throws -> BSONValue {
-        if let direct = try Self.direct(value, at: codingPath) { return direct }
-        let encoding = BSONEncoding(codingPath: codingPath)
+    static func encode<T: Encodable>(
+        _ value: T,
+        in parent: BSONEncoding?,
+        key: (any CodingKey)?
+    ) throws -> BSONValue {
+        let encoding = BSONEncoding(parent: parent, key: key)
+        if let direct = try encoding.direct(value) { return direct }
         try value.encode(to: encoding)
         return encoding.resolved
     }
 
     /// The form of the types whose own `encode(to:)` is not what the wire wants.
-    private static func direct<T: Encodable>(_ value: T, at codingPath: [any CodingKey]) throws -> BSONValue? {
+    private func direct<T: Encodable>(_ value: T) throws -> BSONValue? {
         // Comparing the static type first keeps dynamic casts off the path of every other member.
         if T.self == UUID.self, let uuid = value as? UUID { return .uuid(uuid) }
         if T.self == Duration.self, let duration = value as? Duration { return .string(TimeSpanText.encode(duration)) }
@@ -72,7 +75,7 @@ private final class BSONEncoding: Encoder {
             guard let milliseconds = Int64(exactly: (date.timeIntervalSince1970 * 1000).rounded()) else {
                 throw EncodingError.invalidValue(
                     value,
-                    .init(codingPath: codingPath, debugDescription: "The date is out of range.")
+                    .init(codingPath: self.codingPath, debugDescription: "The date is out of range.")
                 )
             }
             return .dateTime(millisecondsSince1970: milliseconds)
@@ -82,11 +85,14 @@ private final class BSONEncoding: Encoder {
 
     var resolved: BSONValue {
         switch self.storage {
-        case .empty: .document(BSONDocument())
-        case .value(let value): value
-        case .members(let members):
-            .document(BSONDocument(elements: members.map { .init(key: $0.key, value: $0.value.resolved) }))
-        case .values(let values): .array(values.map(\.resolved))
+        case .empty: return .document(BSONDocument())
+        case .value(let value): return value
+        case .members(var members):
+            for (index, encoding) in self.nested { members[index].value = encoding.resolved }
+            return .document(BSONDocument(elements: members))
+        case .values(var values):
+            for (index, encoding) in self.nested { values[index] = encoding.resolved }
+            return .array(values)
         }
     }
 
@@ -94,38 +100,41 @@ private final class BSONEncoding: Encoder {
 
     func set(_ value: BSONValue) { self.storage = .value(value) }
 
-    func append(_ value: BSONValue, key: String) { self.append(.value(value), key: key) }
-
-    func append(_ value: BSONValue) { self.append(.value(value)) }
-
-    func nested(key: any CodingKey) -> BSONEncoding {
-        let nested = BSONEncoding(codingPath: self.codingPath + [key])
-        self.append(.nested(nested), key: key.stringValue)
-        return nested
-    }
-
-    func nestedInArray() -> BSONEncoding {
-        let nested = BSONEncoding(codingPath: self.codingPath + [IndexKey(intValue: self.count)])
-        self.append(.nested(nested))
-        return nested
-    }
-
-    var count: Int {
-        if case .values(let values) = self.storage { values.count } else { 0 }
-    }
-
-    private func append(_ slot: Slot, key: String) {
+    func append(_ value: BSONValue, key: String) {
         guard case .members(var members) = self.storage else { return }
+        // The storage lets go of the array first, so that appending does not copy it.
         self.storage = .empty
-        members.append((key, slot))
+        members.append(.init(key: key, value: value))
         self.storage = .members(members)
     }
 
-    private func append(_ slot: Slot) {
+    func append(_ value: BSONValue) {
         guard case .values(var values) = self.storage else { return }
         self.storage = .empty
-        values.append(slot)
+        values.append(value)
         self.storage = .values(values)
+    }
+
+    func nested(key: any CodingKey) -> BSONEncoding {
+        let encoding = BSONEncoding(parent: self, key: key)
+        self.nested.append((self.count, encoding))
+        self.append(.null, key: key.stringValue)
+        return encoding
+    }
+
+    func nestedInArray() -> BSONEncoding {
+        let encoding = BSONEncoding(parent: self, key: IndexKey(intValue: self.count))
+        self.nested.append((self.count, encoding))
+        self.append(.null)
+        return encoding
+    }
+
+    var count: Int {
+        switch self.storage {
+        case .members(let members): members.count
+        case .values(let values): values.count
+        case .empty, .value: 0
+        }
     }
 
     // MARK: Encoder
@@ -187,7 +196,7 @@ private struct KeyedContainer<Key: CodingKey>: KeyedEncodingContainerProtocol, S
     func encode(_ value: UInt32, forKey key: Key) { self.put(self.scalar(value), key) }
     func encode(_ value: UInt64, forKey key: Key) throws { self.put(try self.scalar(value), key) }
     func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
-        self.put(try BSONEncoding.encode(value, at: self.codingPath + [key]), key)
+        self.put(try BSONEncoding.encode(value, in: self.encoding, key: key), key)
     }
 
     // Synthesised conformances call these for optionals; the standard ones leave nil out, the wire wants null.
@@ -245,8 +254,8 @@ private struct UnkeyedContainer: UnkeyedEncodingContainer, ScalarSink {
     func encode(_ value: UInt32) { self.encoding.append(self.scalar(value)) }
     func encode(_ value: UInt64) throws { self.encoding.append(try self.scalar(value)) }
     func encode<T: Encodable>(_ value: T) throws {
-        let path = self.codingPath + [IndexKey(intValue: self.count)]
-        self.encoding.append(try BSONEncoding.encode(value, at: path))
+        let key = IndexKey(intValue: self.count)
+        self.encoding.append(try BSONEncoding.encode(value, in: self.encoding, key: key))
     }
 
     func nestedContainer<Nested: CodingKey>(keyedBy keyType: Nested.Type) -> KeyedEncodingContainer<Nested> {
@@ -276,7 +285,7 @@ private struct SingleValueContainer: SingleValueEncodingContainer, ScalarSink {
     func encode(_ value: UInt32) { self.encoding.set(self.scalar(value)) }
     func encode(_ value: UInt64) throws { self.encoding.set(try self.scalar(value)) }
     func encode<T: Encodable>(_ value: T) throws {
-        self.encoding.set(try BSONEncoding.encode(value, at: self.codingPath))
+        self.encoding.set(try BSONEncoding.encode(value, in: self.encoding, key: nil))
     }
 }
 

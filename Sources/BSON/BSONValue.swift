@@ -12,7 +12,7 @@ public enum BSONValue: Hashable, Sendable {
     /// Element 03.
     case document(BSONDocument)
     /// Element 04. The keys of the elements are not kept: they are always `0`, `1`, `2`, ….
-    indirect case array([BSONValue])
+    case array([BSONValue])
     /// Element 05 with any subtype but 04. Element 07 is read as subtype 00.
     case binary([UInt8], subtype: UInt8)
     /// Element 05, subtype 04. The 16 bytes are permuted to and from .NET order (halibut.md 6.3).

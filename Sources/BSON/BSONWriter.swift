@@ -36,7 +36,7 @@ private struct BSONWriter {
     static func size(of document: BSONDocument) throws(BSONError) -> Int {
         var size = 5
         for element in document.elements {
-            guard !element.key.utf8.contains(0) else {
+            guard !Self.containsNUL(element.key) else {
                 throw BSONError(.notEncodable, at: 0, "A member's name contains NUL.")
             }
             size += 2 + element.key.utf8.count
@@ -63,6 +63,10 @@ private struct BSONWriter {
         case .null: return 0
         case .int32: return 4
         }
+    }
+
+    private static func containsNUL(_ key: String) -> Bool {
+        key.utf8.withContiguousStorageIfAvailable { $0.contains(0) } ?? key.utf8.contains(0)
     }
 
     private static func digits(of index: Int) -> Int {
