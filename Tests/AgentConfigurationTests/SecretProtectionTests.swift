@@ -1,0 +1,80 @@
+import AgentConfiguration
+import FoundationEssentials
+import Testing
+
+@Suite struct SecretProtectionTests {
+    @Test(
+        "the stock agent's vectors, both ways",
+        arguments: zip(["FooBar", "s3cret!"], ["yspqcK7xCvd5c+1OSB7kxw==", "MV+cOX5JK2ZBY5jKjyREmg=="])
+    )
+    func vectors(plain: String, sealed: String) throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let secrets = SecretProtection(host: scratch.host)
+        #expect(try secrets.encrypt(plain) == sealed)
+        #expect(try secrets.decrypt(sealed) == plain)
+    }
+
+    @Test("without a machine id a key file is made once, readable by its owner only", arguments: [nil, "short"])
+    func generatedKey(machineID: String?) throws {
+        let scratch = try Scratch(machineID: machineID)
+        defer { scratch.remove() }
+        let sealed = try SecretProtection(host: scratch.host).encrypt("value")
+        let key = try scratch.text("etc/octopus/machinekey")
+        #expect(try scratch.mode("etc/octopus/machinekey") == 0o600)
+        #expect(scratch.names(in: "etc/octopus") == ["machinekey"])
+        #expect(try SecretProtection(host: scratch.host).encrypt("value") == sealed)
+        #expect(try SecretProtection(host: scratch.host).decrypt(sealed) == "value")
+        #expect(try scratch.text("etc/octopus/machinekey") == key)
+    }
+
+    @Test("the newer form never repeats and is read with the generated key only")
+    func versioned() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let secrets = SecretProtection(host: scratch.host)
+        let one = try secrets.encrypt("value", form: .versioned)
+        let two = try secrets.encrypt("value", form: .versioned)
+        #expect(one != two)
+        #expect(one.hasPrefix("$OctopusMachineKeyV1$"))
+        #expect(try secrets.decrypt(one) == "value")
+        try FileManager.default.removeItem(atPath: scratch.path + "/etc/octopus/machinekey")
+        #expect(throws: ConfigurationError.self) { try secrets.decrypt(one) }
+    }
+
+    @Test("a value of another machine is explained")
+    func otherMachine() throws {
+        let first = try Scratch()
+        defer { first.remove() }
+        let sealed = try SecretProtection(host: first.host).encrypt("a longer value than one block of AES has")
+        let scratch = try Scratch(machineID: "00000000000000000000000000000000")
+        defer { scratch.remove() }
+        let error = #expect(throws: ConfigurationError.self) {
+            // A wrong key sometimes leaves valid padding: the caller says what it expects.
+            try SecretProtection(host: scratch.host).decrypt(sealed) { $0.hasPrefix("a longer") }
+        }
+        #expect(error?.code == .secret)
+        #expect(error?.message.contains("/etc/machine-id") == true)
+        #expect(error?.message.contains("new-certificate") == true)
+    }
+
+    @Test("a value sealed with the key file is still read when a machine id appears later")
+    func secondSource() throws {
+        let scratch = try Scratch(machineID: nil)
+        defer { scratch.remove() }
+        let sealed = try SecretProtection(host: scratch.host).encrypt("the value")
+        try scratch.write("816490f117f14c7a8fa2697781ed795b\n", "etc/machine-id")
+        #expect(try SecretProtection(host: scratch.host).decrypt(sealed) { $0 == "the value" } == "the value")
+    }
+
+    @Test("a corrupt key file is named")
+    func corrupt() throws {
+        let scratch = try Scratch(machineID: nil)
+        defer { scratch.remove() }
+        try scratch.write("nonsense", "etc/octopus/machinekey")
+        let error = #expect(throws: ConfigurationError.self) { try SecretProtection(host: scratch.host).encrypt("x") }
+        #expect(
+            error?.message.hasPrefix("Machine key file at `\(scratch.path)/etc/octopus/machinekey` is corrupt") == true
+        )
+    }
+}
