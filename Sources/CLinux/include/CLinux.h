@@ -10,7 +10,9 @@
 #include <spawn.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -66,9 +68,9 @@ static inline int clinux_pidfd_send_signal(int pidfd, int signal) {
     return result < 0 ? -errno : (int)result;
 }
 
-/// close_range(first, everything): closes, or with `mark` only sets close-on-exec.
-static inline int clinux_close_from(unsigned first, int mark) {
-    long result = syscall(SYS_close_range, first, ~0u, mark ? 4u /* CLOSE_RANGE_CLOEXEC */ : 0u);
+/// close_range(first, last): closes, or with `mark` only sets close-on-exec.
+static inline int clinux_close_range(unsigned first, unsigned last, int mark) {
+    long result = syscall(SYS_close_range, first, last, mark ? 4u /* CLOSE_RANGE_CLOEXEC */ : 0u);
     return result < 0 ? -errno : (int)result;
 }
 
@@ -85,6 +87,7 @@ static inline long clinux_peer_user(int descriptor) {
                                                                                             : (long)credentials.uid;
 }
 
+/// The number a shell would show: 128 and the signal for a process that was killed.
 static inline int clinux_exit_status(int status) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -104,6 +107,42 @@ static inline void clinux_default_signals(void) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/// Blocks every signal and gives a descriptor from which SIGTERM, SIGINT, SIGHUP and SIGCHLD are read.
+static inline int clinux_signal_descriptor(void) {
+    sigset_t signals;
+    sigfillset(&signals);
+    if (sigprocmask(SIG_SETMASK, &signals, NULL) < 0) return -errno;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGCHLD);
+    int result = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return result < 0 ? -errno : result;
+}
+
+/// The next signal that came, 0 when there is none.
+static inline int clinux_next_signal(int descriptor) {
+    struct signalfd_siginfo information;
+    return read(descriptor, &information, sizeof information) == (ssize_t)sizeof information
+        ? (int)information.ssi_signo : 0;
+}
+
+/// A pipe with both ends close-on-exec.
+static inline int clinux_pipe(int ends[2]) {
+    long result = syscall(SYS_pipe2, ends, O_CLOEXEC);
+    return result < 0 ? -errno : 0;
+}
+
+/// Mounts of the host still arrive, ours do not leave (MS_SLAVE, recursive).
+static inline int clinux_keep_mounts_inside(void) {
+    return mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
+}
+
+static inline int clinux_mount_proc(void) {
+    return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? -errno : 0;
 }
 
 /// Connects a unix stream socket; a path too long is ENAMETOOLONG.

@@ -1,0 +1,74 @@
+internal import CLinux
+internal import Glibc
+internal import LauncherProtocol
+internal import Sandbox
+
+/// One process, one request.
+enum Launcher {
+    static func main(_ arguments: [String]) -> Int32 {
+        // First: a signal must find the supervisor's descriptor, never its default action.
+        let signals = clinux_signal_descriptor()
+        RequestConnection.fillStandardDescriptors()
+        let settings: LauncherSettings
+        do {
+            settings = try LauncherSettings(arguments: Array(arguments.dropFirst()))
+        } catch {
+            complain("\(error)")
+            return 2
+        }
+        let connection = RequestConnection.inherited()
+        do {
+            try connection.checkPeer(workDirectory: settings.workDirectory)
+            switch try connection.readRequest() {
+            case .start(let ticket): try start(ticket, settings, connection, signals: signals)
+            case .cancel(let ticket): connection.answer(try Canceller.cancel(ticket, settings))
+            }
+            return 0
+        } catch {
+            connection.answer(.failed("\(error)"))
+            complain("\(error)")
+            return 1
+        }
+    }
+
+    /// One line for whoever reads the agent's or the unit's standard error.
+    static func complain(_ text: String) {
+        let line = Array("tentacle-launcher: \(text)\n".utf8)
+        _ = unsafe write(2, line, line.count)
+    }
+
+    private static func start(
+        _ ticket: ScriptTicketName,
+        _ settings: LauncherSettings,
+        _ connection: RequestConnection,
+        signals: Int32
+    ) throws {
+        let directory = try settings.open(ticket)
+        // The claim is what makes a start happen once, whoever asks how often.
+        guard let claim = try directory.claim(.process) else { return connection.answer(.alreadyStarted) }
+        guard var state = try directory.readState() else {
+            throw LauncherProtocolError("the workspace of \(ticket) has no state.json")
+        }
+        guard state.phase == .pending else { return connection.answer(.alreadyStarted) }
+        let limit = ScriptSpecification.maximumBytes
+        guard let bytes = try directory.read(ScriptSpecification.fileName, limit: limit) else {
+            throw LauncherProtocolError("the workspace of \(ticket) has no script.json")
+        }
+        let specification = try ScriptSpecification(bytes: bytes)
+        let log = try OutputLogWriter(directory)
+        state.begin(at: .now, supervisor: getpid())
+        // Not synced: the boot id in the record makes up for it, and the script starts sooner.
+        try directory.writeState(state, durable: false)
+        connection.answer(.started)
+        connection.close()
+        var supervisor = Supervisor(
+            settings: settings,
+            ticket: ticket,
+            specification: specification,
+            state: state,
+            signals: signals
+        )
+        supervisor.run(directory, log)
+        claim.release()
+    }
+}
