@@ -42,6 +42,7 @@ let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
 
 let package = Package(
@@ -59,6 +60,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
         .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.1.0"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     ],
@@ -110,13 +112,13 @@ let package = Package(
         library(
             "DeploymentServer",
             [
-                "BSON", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", hummingbird,
+                "BSON", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", httpTypes, hummingbird,
                 logging, mustache, nioCore, nioPosix, serviceLifecycle,
             ]
         ),
         program(
             "tentacle-server",
-            ["DeploymentServer", "HostIntegration", argumentParser, logging, serviceLifecycle, unixSignals]
+            ["DeploymentServer", argumentParser, logging, serviceLifecycle, unixSignals]
         ),
 
         // Tests.

@@ -1,6 +1,8 @@
 import GRDB
 
-/// The schema's history. Append only: a migration that has shipped is never edited (STYLE.md C24).
+/// The schema's history.
+///
+/// Append only: a migration that has shipped is never edited (STYLE.md C24).
 enum Migrations {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()

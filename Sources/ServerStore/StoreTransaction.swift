@@ -2,13 +2,15 @@ import FoundationEssentials
 import GRDB
 package import ServerDomain
 
-/// What can be done inside one transaction. Valid only there.
+/// What can be done inside one transaction, and only there.
 package struct StoreTransaction {
     let db: Database
 
     // MARK: Documents
 
-    /// The next id of a kind. Numbers are never used twice, not even after a deletion.
+    /// The next id of a kind.
+    ///
+    /// Numbers are never used twice, not even after a deletion.
     package func nextID<D: StoredDocument>(_ type: D.Type) throws -> String {
         "\(D.idPrefix)-\(try nextNumber(D.idPrefix))"
     }
@@ -139,8 +141,7 @@ package struct StoreTransaction {
     /// Adds lines at the end of a task's log; gives the sequence number of the last.
     @discardableResult
     package func append(_ entries: [TaskLogEntry], taskID: String) throws -> Int64 {
-        var last =
-            try Int64.fetchOne(db, sql: "SELECT max(sequence) FROM taskLog WHERE taskId = ?", arguments: [taskID]) ?? 0
+        var last = try lastSequence(taskID: taskID)
         let statement = try db.cachedStatement(sql: "INSERT INTO taskLog VALUES (?, ?, ?, ?, ?, ?)")
         for entry in entries {
             last += 1
@@ -170,6 +171,10 @@ package struct StoreTransaction {
                 sequence: row[0]
             )
         }
+    }
+
+    package func lastSequence(taskID: String) throws -> Int64 {
+        try Int64.fetchOne(db, sql: "SELECT max(sequence) FROM taskLog WHERE taskId = ?", arguments: [taskID]) ?? 0
     }
 
     package func logSize(taskID: String) throws -> Int {

@@ -10,7 +10,9 @@ package struct User: Codable, Hashable, Sendable {
     }
 }
 
-/// A key a client signs in with. The key itself is never stored: it has 160 random bits, so that a plain digest is enough.
+/// A key a client signs in with.
+///
+/// The key itself is never stored: it has 160 random bits, so that a plain digest is enough.
 package struct APIKey: Codable, Hashable, Sendable {
     package var id: String
     package var userID: String
