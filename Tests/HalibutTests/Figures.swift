@@ -16,16 +16,33 @@ import Musl
 /// Measures instead of testing: `HALIBUT_FIGURES=1 swift test -c release --filter Figures`.
 ///
 /// Lines are `figure`, `value`, `unit`, `reference`, `reference value`, `ratio`, separated by tabs.
-@Suite("Figures", .serialized, .enabled(if: getenv("HALIBUT_FIGURES") != nil, "measures only when HALIBUT_FIGURES is set"))
+@Suite(
+    "Figures",
+    .serialized,
+    .enabled(if: getenv("HALIBUT_FIGURES") != nil, "measures only when HALIBUT_FIGURES is set")
+)
 struct Figures {
-    private func report(_ figure: String, _ value: Double, _ unit: String, _ reference: String, _ referenceValue: Double) {
+    private func report(
+        _ figure: String,
+        _ value: Double,
+        _ unit: String,
+        _ reference: String,
+        _ referenceValue: Double
+    ) {
         func text(_ number: Double) -> String { "\((number * 1000).rounded() / 1000)" }
         print(
-            figure, text(value), unit, reference, text(referenceValue), text(value / referenceValue), separator: "\t"
+            figure,
+            text(value),
+            unit,
+            reference,
+            text(referenceValue),
+            text(value / referenceValue),
+            separator: "\t"
         )
     }
 
-    private func percentiles(_ count: Int, _ body: () async throws -> Void) async rethrows -> (p50: Double, p99: Double) {
+    private func percentiles(_ count: Int, _ body: () async throws -> Void) async rethrows -> (p50: Double, p99: Double)
+    {
         for _ in 0..<count / 10 { try await body() }
         var durations: [Duration] = []
         for _ in 0..<count {
@@ -43,14 +60,24 @@ struct Figures {
         report("tls-ping-pong-p50", pingPong, "ms", "limit", 0.5)
         try await ListeningPair.with { pair in
             let result = try await percentiles(3000) {
-                _ = try await pair.client.call(pair.endPoint, service: "IEchoService", method: "SayHello", parameters: ["x"])
+                _ = try await pair.client.call(
+                    pair.endPoint,
+                    service: "IEchoService",
+                    method: "SayHello",
+                    parameters: ["x"]
+                )
             }
             report("rpc-listening-p50", result.p50, "ms", "tls-ping-pong-p50", pingPong)
             report("rpc-listening-p99", result.p99, "ms", "limit", 0.5)
         }
         try await PollingPair.with { pair in
             let result = try await percentiles(3000) {
-                _ = try await pair.client.call(pair.endPoint, service: "IEchoService", method: "SayHello", parameters: ["x"])
+                _ = try await pair.client.call(
+                    pair.endPoint,
+                    service: "IEchoService",
+                    method: "SayHello",
+                    parameters: ["x"]
+                )
             }
             report("rpc-polling-p50", result.p50, "ms", "tls-ping-pong-p50", pingPong)
         }
@@ -71,8 +98,11 @@ struct Figures {
                 let before = (cpuSeconds(), residentMegabytes())
                 let start = ContinuousClock.now
                 let response = try await pair.client.call(
-                    pair.endPoint, service: "IEchoService", method: "CountBytes",
-                    parameters: [stream.reference(typed: true)], streams: [stream]
+                    pair.endPoint,
+                    service: "IEchoService",
+                    method: "CountBytes",
+                    parameters: [stream.reference(typed: true)],
+                    streams: [stream]
                 )
                 let seconds = (ContinuousClock.now - start) / .seconds(1)
                 #expect(response.value == .int64(size))
@@ -85,7 +115,7 @@ struct Figures {
 
     private func cpuSeconds() -> Double {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(0, &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         return seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }

@@ -89,7 +89,10 @@ struct PythonPeer: Sendable {
                 var line: [UInt8] = []
                 var byte: UInt8 = 0
                 while read(self.output, &byte, 1) == 1 {
-                    if byte != 0x0a { line.append(byte); continue }
+                    if byte != 0x0a {
+                        line.append(byte)
+                        continue
+                    }
                     let text = String(decoding: line, as: UTF8.self)
                     if text.hasPrefix(prefix) { return String(text.dropFirst(prefix.count)) }
                     line = []
@@ -125,5 +128,7 @@ struct PythonPeer: Sendable {
 }
 
 extension String {
-    fileprivate var trimmed: String { String(self.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()) }
+    fileprivate var trimmed: String {
+        String(self.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+    }
 }

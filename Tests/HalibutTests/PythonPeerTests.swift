@@ -12,7 +12,8 @@ extension Tag {
 
 @Suite(
     "Conversations with the independent peer",
-    .tags(.peer), .timeLimit(.minutes(1)),
+    .tags(.peer),
+    .timeLimit(.minutes(1)),
     .enabled(if: PythonPeer.isAvailable, "needs $HALIBUT_PEER (or /work/shared/peers) and its Python packages")
 )
 struct PythonPeerTests {
@@ -58,7 +59,8 @@ struct PythonPeerTests {
                 let port = try await process.line(beginning: "listening on ").prefix { $0 != " " }
                 let client = try HalibutClient(identity: TestIdentities.client, logger: .quiet)
                 let endPoint = try ServiceEndPoint(
-                    "https://127.0.0.1:\(port)/", remoteThumbprint: Thumbprint(peer.thumbprint)
+                    "https://127.0.0.1:\(port)/",
+                    remoteThumbprint: Thumbprint(peer.thumbprint)
                 )
                 try await exercisePeer(client, endPoint)
                 #expect(try await client.discover(host: "127.0.0.1", port: Int(port) ?? 0) == endPoint.remoteThumbprint)
@@ -75,17 +77,26 @@ struct PythonPeerTests {
     func pollingService() async throws {
         try await withPeer { peer in
             let path = try file(peer, 1_000_000)
-            let calls = [(["SayHello", "\"World\""], "World...\n"), (["CountBytes", "{\"$file\": \"\(path)\"}"], "1000000\n")]
+            let calls = [
+                (["SayHello", "\"World\""], "World...\n"), (["CountBytes", "{\"$file\": \"\(path)\"}"], "1000000\n"),
+            ]
             for (arguments, answer) in calls {
                 let process = try peer.start(
                     "callpoll",
-                    ["--port", "0", "--trust", "\(TestIdentities.service.thumbprint)", "poll://ours/", "IEchoService"] + arguments
+                    ["--port", "0", "--trust", "\(TestIdentities.service.thumbprint)", "poll://ours/", "IEchoService"]
+                        + arguments
                 )
                 let port = try await process.line(beginning: "listening on ").prefix { $0 != " " }
                 let service = try PollingService(
                     subscription: "poll://OURS",
-                    server: try ServiceEndPoint("https://127.0.0.1:\(port)", remoteThumbprint: Thumbprint(peer.thumbprint)),
-                    identity: TestIdentities.service, dispatcher: EchoService(), limits: .brisk, logger: .quiet
+                    server: try ServiceEndPoint(
+                        "https://127.0.0.1:\(port)",
+                        remoteThumbprint: Thumbprint(peer.thumbprint)
+                    ),
+                    identity: TestIdentities.service,
+                    dispatcher: EchoService(),
+                    limits: .brisk,
+                    logger: .quiet
                 )
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask { try await service.run() }
@@ -120,13 +131,21 @@ struct PythonPeerTests {
     /// What the peer's own demonstration services can do.
     private func exercisePeer(_ client: HalibutClient, _ endPoint: ServiceEndPoint) async throws {
         for text in ["World", String(repeating: "x", count: 300_000)] {
-            let response = try await client.call(endPoint, service: "IEchoService", method: "SayHello", parameters: [.string(text)])
+            let response = try await client.call(
+                endPoint,
+                service: "IEchoService",
+                method: "SayHello",
+                parameters: [.string(text)]
+            )
             #expect(response.value == .string(text + "..."))
         }
         for size in [0, 1, 10_000_000] {
             let stream = OutgoingDataStream(bytes: [UInt8](repeating: 1, count: size))
             let response = try await client.call(
-                endPoint, service: "IEchoService", method: "CountBytes", parameters: [stream.reference(typed: true)],
+                endPoint,
+                service: "IEchoService",
+                method: "CountBytes",
+                parameters: [stream.reference(typed: true)],
                 streams: [stream]
             )
             #expect(response.value == .int64(Int64(size)))
