@@ -136,7 +136,10 @@ let package = Package(
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
         tests("HostIntegrationTests", ["HostIntegration", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),
-        tests("TentacleCommandsTests", ["TentacleCommands", "AgentConfiguration"]),
+        tests(
+            "TentacleCommandsTests",
+            ["AgentConfiguration", "LauncherProtocol", "OctopusClient", "SecureTransport", "TentacleCommands"]
+        ),
         tests(
             "TentacleAgentTests",
             ["BSON", "Halibut", "ScriptExecution", "TentacleAgent", "TentacleContracts", logging]

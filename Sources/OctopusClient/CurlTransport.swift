@@ -7,17 +7,21 @@ package struct CurlTransport: HTTPTransport {
     /// No answer to a registration is larger.
     package static let maximumResponseBytes = 64 * 1024 * 1024
 
+    private let maximumBytes: Int
+
     /// The library wants one call before all others; a static is initialised once, whoever comes first.
     private static let isInitialised = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
-    package init() {}
+    package init(maximumBytes: Int = CurlTransport.maximumResponseBytes) {
+        self.maximumBytes = maximumBytes
+    }
 
     package func send(_ request: HTTPRequest, options: TransportOptions) throws(TransportError) -> HTTPResponse {
         guard Self.isInitialised, let handle = unsafe curl_easy_init() else {
             throw TransportError(.other, "libcurl could not be started")
         }
         defer { unsafe curl_easy_cleanup(handle) }
-        let exchange = unsafe CurlExchange(handle: handle)
+        let exchange = unsafe CurlExchange(handle: handle, maximumBytes: self.maximumBytes)
         try exchange.configure(request, options: options)
         return try exchange.perform()
     }
@@ -28,12 +32,14 @@ package struct CurlTransport: HTTPTransport {
 /// Lives on one thread, from `configure` to the end of `perform`.
 @safe private final class CurlExchange {
     private let handle: UnsafeMutableRawPointer
+    private let maximumBytes: Int
     private var headers: UnsafeMutablePointer<curl_slist>?
     private var response = HTTPResponse(status: 0)
     private var isTooLarge = false
     private let failureText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
-    init(handle: UnsafeMutableRawPointer) {
+    init(handle: UnsafeMutableRawPointer, maximumBytes: Int) {
+        self.maximumBytes = maximumBytes
         unsafe self.handle = handle
         unsafe self.failureText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
     }
@@ -131,7 +137,7 @@ package struct CurlTransport: HTTPTransport {
     }
 
     private func received(body bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
-        guard self.response.body.count + count <= CurlTransport.maximumResponseBytes else {
+        guard self.response.body.count + count <= self.maximumBytes else {
             self.isTooLarge = true
             return 0
         }

@@ -1,0 +1,116 @@
+import OctopusClient
+import Synchronization
+import Testing
+
+@Suite struct CurlTransportTests {
+    private var options: TransportOptions {
+        var options = TransportOptions()
+        options.proxy = .direct
+        return options
+    }
+
+    private func header(_ name: String, _ request: HTTPRequest) -> String? {
+        request.headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+
+    @Test("a request and its answer, headers and bytes", arguments: ["GET", "POST", "PUT", "DELETE"])
+    func exchange(method: String) throws {
+        let seen = Mutex<HTTPRequest?>(nil)
+        let body: [UInt8]? = method == "GET" || method == "DELETE" ? nil : Array("{\"ü\":1}".utf8)
+        let response = try SocketServer.with { request in
+            seen.withLock { $0 = request }
+            return HTTPResponse(status: 201, cookies: ["a=b; path=/", "c=d"], body: Array("answer".utf8))
+        } _: { server in
+            try CurlTransport().send(
+                HTTPRequest(method, server.address + "/x?y=1", headers: [("X-Octopus-ApiKey", "API-1")], body: body),
+                options: self.options
+            )
+        }
+        let request = try #require(seen.withLock { $0 })
+        #expect(request.method == method)
+        #expect(request.url == "/x?y=1")
+        #expect(request.body == body)
+        #expect(self.header("X-Octopus-ApiKey", request) == "API-1")
+        #expect(self.header("Expect", request) == nil)
+        #expect(response == HTTPResponse(status: 201, cookies: ["a=b; path=/", "c=d"], body: Array("answer".utf8)))
+    }
+
+    @Test("a large body goes out and comes back whole")
+    func large() throws {
+        let body = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        let response = try SocketServer.with {
+            HTTPResponse(status: 200, body: $0.body ?? [])
+        } _: { server in
+            try CurlTransport().send(HTTPRequest("POST", server.address, body: body), options: self.options)
+        }
+        #expect(response.body == body)
+    }
+
+    @Test("an answer without end is cut off")
+    func tooLarge() throws {
+        let chunk = [UInt8](repeating: 0, count: 100_001)
+        let error = try SocketServer.with { _ in
+            HTTPResponse(status: 200, body: chunk)
+        } _: { server in
+            #expect(throws: TransportError.self) {
+                try CurlTransport(maximumBytes: 100_000).send(HTTPRequest("GET", server.address), options: self.options)
+            }
+        }
+        #expect(error?.message == "the answer is too large")
+    }
+
+    @Test("nobody listens")
+    func refused() throws {
+        let port = try SocketServer.with { _ in
+            HTTPResponse(status: 200)
+        } _: {
+            $0.port
+        }
+        let error = #expect(throws: TransportError.self) {
+            try CurlTransport().send(HTTPRequest("GET", "http://127.0.0.1:\(port)"), options: self.options)
+        }
+        #expect(error?.code == .unreachable)
+    }
+
+    @Test("a server that speaks no TLS")
+    func noTLS() throws {
+        let error = try SocketServer.with { _ in
+            HTTPResponse(status: 400)
+        } _: { server in
+            #expect(throws: TransportError.self) {
+                try CurlTransport().send(HTTPRequest("GET", "https://127.0.0.1:\(server.port)"), options: self.options)
+            }
+        }
+        #expect(error?.code == .tls)
+    }
+
+    @Test("addresses and headers that are none", arguments: ["ftp://127.0.0.1/", "http://", "file:///etc/passwd"])
+    func invalid(url: String) {
+        let error = #expect(throws: TransportError.self) {
+            try CurlTransport().send(HTTPRequest("GET", url), options: self.options)
+        }
+        #expect(error?.code == .invalidURL)
+        #expect(throws: TransportError.self) {
+            try CurlTransport().send(
+                HTTPRequest("GET", "http://127.0.0.1:1", headers: [("A", "b\r\nInjected: yes")]),
+                options: self.options
+            )
+        }
+    }
+
+    @Test("a custom proxy gets the request")
+    func proxy() throws {
+        let seen = Mutex<HTTPRequest?>(nil)
+        try SocketServer.with { request in
+            seen.withLock { $0 = request }
+            return HTTPResponse(status: 200)
+        } _: { server in
+            var options = TransportOptions()
+            options.proxy = .custom(host: "127.0.0.1", port: server.port, username: "u", password: "p")
+            _ = try CurlTransport().send(HTTPRequest("GET", "http://octopus.invalid/api"), options: options)
+        }
+        let request = try #require(seen.withLock { $0 })
+        #expect(request.url == "http://octopus.invalid/api")
+        #expect(self.header("Proxy-Authorization", request) == "Basic dTpw")
+    }
+}

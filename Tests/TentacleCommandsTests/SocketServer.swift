@@ -1,0 +1,1 @@
+../OctopusClientTests/SocketServer.swift
