@@ -1,0 +1,73 @@
+import FoundationEssentials
+import HalibutTesting
+import NIOCore
+import NIOPosix
+import SecureTransport
+import Synchronization
+
+/// A dialler that says exactly what a test wants to say.
+final class RawConnection: Sendable {
+    private let channel: any Channel
+    private let received = Mutex<[UInt8]>([])
+
+    private final class Collector: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        let collect: @Sendable ([UInt8]) -> Void
+        init(_ collect: @escaping @Sendable ([UInt8]) -> Void) { self.collect = collect }
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            collect(Array(unwrapInboundIn(data).readableBytesView))
+        }
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+
+    private init(channel: any Channel) { self.channel = channel }
+
+    /// Connects over TLS with or without a certificate, or without TLS.
+    static func open(port: Int, identity: TLSIdentity?, tls: Bool = true) async throws -> RawConnection {
+        let context = try TLSContext(client: identity)
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.autoRead, value: false)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard tls else { return }
+                    let handler = try TLSHandler(context: context, verification: .any)
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+        let connection = RawConnection(channel: channel)
+        try await channel.eventLoop.submit {
+            let collector = Collector { bytes in connection.received.withLock { $0 += bytes } }
+            try channel.pipeline.syncOperations.addHandler(collector)
+        }.get()
+        try await channel.setOption(.autoRead, value: true).get()
+        return connection
+    }
+
+    func send(_ text: String) { self.send(Array(text.utf8)) }
+
+    func send(_ bytes: [UInt8]) {
+        self.channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+    }
+
+    /// Everything that came until the listener hung up.
+    func untilClosed() async -> String {
+        try? await self.channel.closeFuture.get()
+        return String(decoding: self.received.withLock { $0 }, as: UTF8.self)
+    }
+
+    /// Waits until this has come, after what came before.
+    func until(_ text: String) async throws {
+        try await untilAsync { self.received.withLock { $0.ends(with: Array(text.utf8)) } }
+    }
+
+    func close() async {
+        try? await self.channel.close()
+    }
+}
+
+extension Array where Element: Equatable {
+    fileprivate func ends(with suffix: [Element]) -> Bool {
+        self.count >= suffix.count && Array(self.suffix(suffix.count)) == suffix
+    }
+}
