@@ -33,10 +33,12 @@ final class DirectoryWatcher {
 
     deinit { close(self.descriptor) }
 
-    /// Idempotent; a directory that is not there is tried again at the next call.
-    func watch(_ path: String, for interest: Interest) {
+    /// Idempotent; false for a directory that is not there.
+    @discardableResult
+    func watch(_ path: String, for interest: Interest) -> Bool {
         let watch = inotify_add_watch(self.descriptor, path, interest.mask)
         self.watches[path] = watch >= 0 ? watch : nil
+        return watch >= 0
     }
 
     func forget(_ path: String) {

@@ -1,3 +1,4 @@
+import AgentConfiguration
 import Glibc
 import LauncherProtocol
 
@@ -36,7 +37,8 @@ final class ScriptLogs {
     func follow(until interruption: CInt) throws(CommandError) {
         let watcher = try DirectoryWatcher()
         while true {
-            watcher.watch(self.directory, for: .entries)
+            // The first script makes the directory: until then its parent tells.
+            if !watcher.watch(self.directory, for: .entries) { watcher.watch(self.parent, for: .entries) }
             try self.discover { watcher.watch($0.path, for: .changes) }
             for log in self.ordered where !log.isOver {
                 self.advance(log)
@@ -46,6 +48,8 @@ final class ScriptLogs {
             guard watcher.wait(until: interruption) else { return }
         }
     }
+
+    private var parent: String { FilePathText.directory(of: self.directory) }
 
     private var ordered: [ScriptLog] {
         self.logs.values.sorted { ($0.created, $0.ticket) < ($1.created, $1.ticket) }
@@ -114,6 +118,8 @@ private final class ScriptLog {
     private var pending: [UInt8] = []
 
     private static let chunkBytes = 65536
+    /// Far above any record of the launcher; more than this without a line end is shown as it is.
+    private static let longestRecordBytes = 1024 * 1024
 
     /// Nil for what is not a workspace.
     init?(ticket: String, path: String) {
@@ -170,7 +176,9 @@ private final class ScriptLog {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return }
             self.pending += chunk[..<count]
-            guard let end = self.pending.lastIndex(of: UInt8(ascii: "\n")) else { continue }
+            let isTooLong = self.pending.count > Self.longestRecordBytes
+            let lineEnd = self.pending.lastIndex(of: UInt8(ascii: "\n"))
+            guard let end = lineEnd ?? (isTooLong ? self.pending.count - 1 : nil) else { continue }
             body(String(decoding: self.pending[...end], as: UTF8.self))
             self.pending.removeFirst(end + 1)
         }
