@@ -19,9 +19,15 @@ package struct TLSError: Error, Hashable, CustomStringConvertible {
 
     package var code: Code
     /// libssl's reasons, oldest first.
-    package var reasons: [String] = []
+    package var reasons: [String]
     /// Set when ``code`` is `unexpectedCertificate`.
     package var unexpectedCertificate: UnexpectedCertificate?
+
+    package init(code: Code, reasons: [String] = [], unexpectedCertificate: UnexpectedCertificate? = nil) {
+        self.code = code
+        self.reasons = reasons
+        self.unexpectedCertificate = unexpectedCertificate
+    }
 
     package var description: String {
         let summary =
