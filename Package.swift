@@ -112,7 +112,8 @@ let package = Package(
         library(
             "DeploymentServer",
             [
-                "BSON", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", httpTypes, hummingbird,
+                "BSON", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", httpTypes,
+                hummingbird,
                 logging, mustache, nioCore, nioPosix, serviceLifecycle,
             ]
         ),
@@ -150,7 +151,7 @@ let package = Package(
             "DeploymentServerTests",
             [
                 "BSON", "DeploymentServer", "Halibut", "SecureTransport", "ServerDomain", "ServerStore",
-                "TentacleContracts", hummingbird, logging,
+                "TentacleContracts", httpTypes, hummingbird, logging, nioCore,
             ]
         ),
         tests("ArchitectureTests", []),

@@ -36,7 +36,7 @@ import Testing
         "ServerStore": ["ServerDomain", "GRDB"],
         "DeploymentServer": [
             "BSON", "Halibut", "HalibutProtocol", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts",
-            "Hummingbird", "Logging", "Mustache", "NIOCore", "NIOPosix", "ServiceLifecycle",
+            "HTTPTypes", "Hummingbird", "Logging", "Mustache", "NIOCore", "NIOPosix", "ServiceLifecycle",
         ],
         "tentacle-server": [
             "DeploymentServer", "HostIntegration", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals",

@@ -1,12 +1,12 @@
 import HTTPTypes
-package import Hummingbird
-package import Logging
+import Hummingbird
+import Logging
 import NIOCore
 import ServerDomain
 import ServerStore
 
 /// Answers everything below `/api`: authentication, limits, routing, errors as JSON.
-package struct APIResponder: Sendable {
+struct APIResponder: Sendable {
     /// Larger than any process or variable set in use.
     static let maximumBodyBytes = 4 * 1024 * 1024
     static let defaultSpaceID = "Spaces-1"
@@ -15,7 +15,7 @@ package struct APIResponder: Sendable {
     private let routes: APIRoutes
     private let logger: Logger
 
-    package init(services: ServerServices, logger: Logger) {
+    init(services: ServerServices, logger: Logger) {
         (self.services, self.logger) = (services, logger)
         var routes = APIRoutes()
         SystemAPI(services: services).register(in: &routes)
@@ -30,9 +30,9 @@ package struct APIResponder: Sendable {
         self.routes = routes
     }
 
-    package static func handles(_ path: String) -> Bool { APIPath(path, defaultSpaceID: defaultSpaceID) != nil }
+    static func handles(_ path: String) -> Bool { APIPath(path, defaultSpaceID: defaultSpaceID) != nil }
 
-    package func respond(to request: Request) async -> Response {
+    func respond(to request: Request) async -> Response {
         do {
             return try await answer(to: request).response
         } catch {

@@ -1,13 +1,13 @@
 import Foundation
 import HTTPTypes
-package import Hummingbird
-package import Logging
+import Hummingbird
+import Logging
 import Mustache
 import ServerDomain
 import ServerStore
 
 /// The pages for people: recent tasks and machines, and one page a task with its live log.
-package struct Portal: Sendable {
+struct Portal: Sendable {
     private static let maximumFormBytes = 4096
     private static let shownTasks = 50
 
@@ -18,14 +18,14 @@ package struct Portal: Sendable {
     private let index: MustacheTemplate
     private let task: MustacheTemplate
 
-    package init(services: ServerServices, logger: Logger) throws {
+    init(services: ServerServices, logger: Logger) throws {
         (self.services, self.logger) = (services, logger)
         login = try PortalAssets.login()
         index = try PortalAssets.index()
         task = try PortalAssets.task()
     }
 
-    package func respond(to request: Request) async -> Response {
+    func respond(to request: Request) async -> Response {
         do {
             var response = try await answer(to: request)
             response.headers[.contentSecurityPolicy] = PortalAssets.contentSecurityPolicy

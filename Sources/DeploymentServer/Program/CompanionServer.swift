@@ -1,6 +1,6 @@
 import Foundation
 import Halibut
-package import Hummingbird
+import Hummingbird
 package import Logging
 import NIOCore
 import SecureTransport
@@ -86,30 +86,18 @@ package struct CompanionServer: Service {
         return identity
     }
 
-    /// The HTTP side alone: API below `/api`, pages elsewhere.
-    package static func responder(
-        _ services: ServerServices,
-        logger: Logger
-    ) throws -> CallbackResponder<BasicRequestContext> {
-        let api = APIResponder(services: services, logger: logger)
-        let portal = try Portal(services: services, logger: logger)
-        return CallbackResponder { request, _ in
-            if APIResponder.handles(request.uri.path) { return await api.respond(to: request) }
-            return await portal.respond(to: request)
-        }
-    }
-
     private static func application(
         _ services: ServerServices,
         _ configuration: ServerConfiguration,
         _ logger: Logger,
         onRunning: @escaping @Sendable @concurrent (any NIOCore.Channel) async -> Void
     ) throws -> HTTPService {
+        let entrance = try HTTPEntrance(services: services, logger: logger)
         var quiet = logger
         quiet.logLevel = max(.notice, logger.logLevel)
         return HTTPService(
             application: Application(
-                responder: try responder(services, logger: logger),
+                responder: CallbackResponder { request, _ in await entrance.respond(to: request) },
                 configuration: ApplicationConfiguration(
                     address: .hostname(configuration.http.host, port: configuration.http.port),
                     serverName: nil
