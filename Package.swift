@@ -122,6 +122,16 @@ let package = Package(
             ["DeploymentServer", argumentParser, logging, serviceLifecycle, unixSignals]
         ),
 
+        // Not a package of its own: it measures through `package` access, and the release build is already there.
+        .executableTarget(
+            name: "tentacle-bench",
+            dependencies: [
+                "BSON", "Halibut", "SecureTransport", "TentacleContracts", logging, nioCore, nioPosix,
+            ],
+            path: "Benchmarks/TentacleBench",
+            swiftSettings: settings
+        ),
+
         // Tests.
         tests("BSONTests", ["BSON"]),
         tests("TentacleContractsTests", ["BSON", "TentacleContracts"]),

@@ -9,7 +9,7 @@ struct OpenSSLServer {
 
     init(folder: URL, identity: TLSIdentity) throws {
         certificate = folder.appending(path: "peer.pem")
-        try identity.pem().write(to: certificate, atomically: true, encoding: .utf8)
+        try identity.pem(includingPrivateKey: true).write(to: certificate, atomically: true, encoding: .utf8)
     }
 
     /// Starts it; returns when it accepts connections.
@@ -43,6 +43,8 @@ struct OpenSSLServer {
         try Tool.start(
             Self.openssl,
             ["s_server", "-accept", "127.0.0.1:\(port)", "-cert", certificate.path, "-key", certificate.path] + options,
+            // A pipe that nobody writes to: at the end of its standard input the server would stop.
+            input: Pipe(),
             until: "ACCEPT"
         )
     }

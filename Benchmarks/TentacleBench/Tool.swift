@@ -35,6 +35,7 @@ enum Tool {
         _ program: String,
         _ arguments: [String],
         environment: [String: String] = [:],
+        input: Any = FileHandle.nullDevice,
         until text: String
     ) throws -> (process: Process, took: Duration) {
         let process = Process()
@@ -44,7 +45,7 @@ enum Tool {
         let output = Pipe()
         process.standardOutput = output
         process.standardError = output
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = input
         let startedAt = ContinuousClock.now
         try process.run()
         var seen = Data()
