@@ -165,10 +165,7 @@ let package = Package(
             ]
         ),
         tests("ArchitectureTests", []),
-        tests(
-            "IntegrationTests",
-            ["BSON", "Halibut", "SecureTransport", "TentacleContracts", logging, nioCore, nioPosix]
-        ),
+        tests("IntegrationTests", []),
     ]
 )
 

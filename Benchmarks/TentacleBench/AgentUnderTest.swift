@@ -14,19 +14,22 @@ struct AgentUnderTest {
     /// Sets up an instance; nothing runs yet.
     init(programs: URL) throws {
         let memory = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
-        folder = URL(fileURLWithPath: memory).appending(path: "tentacle-bench-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let folder = "\(memory)/tentacle-bench-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        self.folder = URL(fileURLWithPath: folder)
         self.programs = programs
-        environment = ["TentacleMachineConfigurationHomeDirectory": folder.path]
-        port = Int.random(in: 20000..<32000)
-        identity = try TLSIdentity.generate()
+        environment = ["TentacleMachineConfigurationHomeDirectory": folder]
+        let port = Int.random(in: 20000..<32000)
+        let identity = try TLSIdentity.generate()
+        self.port = port
+        self.identity = identity
         let tentacle = programs.appending(path: "tentacle").path
         let instance = ["--instance", "bench"]
         func run(_ arguments: [String]) throws -> String {
-            try Tool.run(tentacle, arguments, environment: environment)
+            try Tool.run(tentacle, arguments, environment: ["TentacleMachineConfigurationHomeDirectory": folder])
         }
         _ = try run(
-            ["create-instance"] + instance + ["--config", "\(folder.path)/bench.config", "--home", folder.path]
+            ["create-instance"] + instance + ["--config", "\(folder)/bench.config", "--home", folder]
         )
         _ = try run(["new-certificate"] + instance)
         _ = try run(

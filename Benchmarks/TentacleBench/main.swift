@@ -7,16 +7,24 @@ import Logging
 import SecureTransport
 import TentacleContracts
 
-setvbuf(stdout, nil, _IOLBF, 0)
 guard CommandLine.arguments.count == 2 else {
-    fputs("usage: tentacle-bench FOLDER-OF-PROGRAMS\n", stderr)
+    FileHandle.standardError.write(Data("usage: tentacle-bench FOLDER-OF-PROGRAMS\n".utf8))
     exit(1)
 }
 let agent = try AgentUnderTest(programs: URL(fileURLWithPath: CommandLine.arguments[1]))
 defer { agent.remove() }
 let peer = try OpenSSLServer(folder: agent.folder, identity: agent.identity)
 
-print("figure\tvalue\tunit\treference\treference value\tratio")
+/// Prints at once: the benchmark takes a while, and somebody may be watching.
+func report(_ text: String) {
+    FileHandle.standardOutput.write(Data((text + "\n").utf8))
+}
+
+func report(_ figure: Figure) {
+    report(figure.line)
+}
+
+report("figure\tvalue\tunit\treference\treference value\tratio")
 
 // Start to ready: the median of several starts, against `openssl s_server` until it accepts.
 let starts = 9
@@ -30,14 +38,14 @@ for _ in 0..<starts {
     theirs.append(try peer.measureStart())
 }
 let startMilliseconds = ours.percentile(0.5) / 1000
-print(
+report(
     Figure(
         name: "agent start to ready",
         value: startMilliseconds,
         unit: "ms",
         reference: "openssl s_server",
         referenceValue: theirs.percentile(0.5) / 1000
-    ).line
+    )
 )
 
 let daemon = try agent.start().process
@@ -46,14 +54,14 @@ defer {
     daemon.waitUntilExit()
 }
 let reference = try peer.start()
-print(
+report(
     Figure(
         name: "agent idle RSS",
         value: try Tool.residentMegabytes(daemon),
         unit: "MB",
         reference: "openssl s_server",
         referenceValue: try Tool.residentMegabytes(reference)
-    ).line
+    )
 )
 reference.terminate()
 reference.waitUntilExit()
@@ -72,14 +80,14 @@ for number in 0..<(warmUp + calls) {
 }
 let exchanges = Array(try await PingPong.roundTrips(count: warmUp + calls, bytes: 400).dropFirst(warmUp))
 for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-    print(
+    report(
         Figure(
             name: "remote call, warm connection, \(name)",
             value: times.percentile(share),
             unit: "µs",
             reference: "TLS ping-pong, 400 bytes",
             referenceValue: exchanges.percentile(share)
-        ).line
+        )
     )
 }
 
@@ -102,21 +110,21 @@ for _ in 0..<3 {
 }
 var bestOfPeer = Duration.seconds(1_000_000)
 for _ in 0..<3 { bestOfPeer = min(bestOfPeer, try peer.measureTransfer(of: source)) }
-print(
+report(
     Figure(
         name: "upload of \(megabytes) MB, best of 3",
         value: Double(megabytes) * 1.048576 / best.seconds,
         unit: "MB/s",
         reference: "openssl s_client to s_server",
         referenceValue: Double(megabytes) * 1.048576 / bestOfPeer.seconds
-    ).line
+    )
 )
-print(
+report(
     Figure(
         name: "agent RSS after the uploads",
         value: try Tool.residentMegabytes(daemon),
         unit: "MB",
         reference: "budget",
         referenceValue: 28
-    ).line
+    )
 )
