@@ -1,0 +1,108 @@
+import AgentConfiguration
+import FoundationEssentials
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import SecureTransport
+import ServiceLifecycle
+import UnixSignals
+
+/// The daemon as a whole: from the arguments to the exit code.
+package enum AgentProgram {
+    /// After this long a stop no longer waits for calls under way.
+    private static let stopTimeout = Duration.seconds(20)
+
+    /// The program file, with links resolved.
+    static var path: String {
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    }
+
+    /// Runs the agent until it is told to stop; returns the exit code of tentacle-cli.md 1.4.
+    package static func main(_ arguments: [String]) async -> Int32 {
+        let host = HostFiles.current()
+        do {
+            let arguments = try AgentArguments(arguments)
+            let settings = try AgentSettings.load(arguments.selector, host: host)
+            try await run(settings, arguments, host)
+            return 0
+        } catch {
+            let failure = AgentFailure(error)
+            AgentLog(homeDirectory: nil).write(.error, failure.description)
+            return failure.exitCode.rawValue
+        }
+    }
+
+    private static func run(_ settings: AgentSettings, _ arguments: AgentArguments, _ host: HostFiles) async throws {
+        let log = AgentLog(homeDirectory: settings.homeDirectory)
+        let level = Logger.Level(tentacleName: host.variable("OCTOPUS__TENTACLE__LOGLEVEL"))
+        let logger = Logger(label: "tentacle") { _ in AgentLogHandler(log: log, level: level) }
+        log.writeToFile(
+            .info,
+            "Tentacle version \(ProductVersion.text) instance \(settings.instance.name ?? "Default"), PID \(getpid())"
+        )
+        var settings = settings
+        let identity = try settings.identity ?? makeIdentity(for: settings, host, logger)
+        settings.identity = identity
+        let loops = min(AgentServices.maximumEventLoops, System.coreCount)
+        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: loops)
+        var services = try AgentServices(
+            settings: settings,
+            identity: identity,
+            host: host,
+            eventLoops: eventLoops,
+            logger: logger
+        ).make()
+        if arguments.isInteractive { services.append(ConsoleHost(logger: logger)) }
+        var configuration = ServiceGroupConfiguration(
+            services: services.map {
+                ServiceGroupConfiguration.ServiceConfiguration(
+                    service: $0,
+                    successTerminationBehavior: $0 is ConsoleHost ? .gracefullyShutdownGroup : .ignore,
+                    failureTerminationBehavior: .cancelGroup
+                )
+            },
+            gracefulShutdownSignals: [.sigterm, .sigint, .sigquit],
+            // Its own life is of no interest to operators.
+            logger: Logger(label: "tentacle.services") { _ in SwiftLogNoOpLogHandler() }
+        )
+        configuration.maximumGracefulShutdownDuration = stopTimeout
+        try await ServiceGroup(configuration: configuration).run()
+        log.writeToFile(.info, "The agent has stopped")
+    }
+
+    /// An agent without a certificate makes itself one (tentacle-cli.md 15.1).
+    private static func makeIdentity(
+        for settings: AgentSettings,
+        _ host: HostFiles,
+        _ logger: Logger
+    ) throws -> TLSIdentity {
+        let identity = try TLSIdentity.generate()
+        do {
+            try TentacleConfiguration.update(settings.instance.configurationPath, host: host) {
+                try $0.setIdentity(identity)
+            }
+            logger.info("A new certificate has been generated and installed as none were yet available. Thumbprint:")
+        } catch {
+            logger.warning("A new certificate could not be stored and lives until the agent stops: \(error)")
+        }
+        logger.info("\(identity.thumbprint)")
+        return identity
+    }
+}
+
+/// Ends the agent at an empty line or the end of standard input (tentacle-cli.md 1.5).
+private struct ConsoleHost: Service {
+    let logger: Logger
+
+    func run() async throws {
+        logger.info("Running. Press <enter> to shut down...")
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        // Blocks a thread until the input ends; the process does not wait for it.
+        NIOThreadPool.singleton.submit { _ in
+            while let line = readLine(), !line.isEmpty {}
+            end.finish()
+        }
+        for await _ in ends.cancelOnGracefulShutdown() {}
+    }
+}

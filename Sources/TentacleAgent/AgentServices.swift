@@ -1,0 +1,216 @@
+import AgentConfiguration
+import FoundationEssentials
+import Glibc
+import Halibut
+import HalibutProtocol
+import HostIntegration
+import Logging
+import NIOCore
+import NIOPosix
+import ScriptExecution
+import SecureTransport
+import ServiceLifecycle
+
+/// All long-lived parts of one agent, put together from its settings.
+struct AgentServices {
+    /// Two loops carry far more than an agent does; one a core would cost memory on large hosts.
+    static let maximumEventLoops = 2
+
+    private let settings: AgentSettings
+    private let identity: TLSIdentity
+    private let host: HostFiles
+    private let logger: Logger
+    private let eventLoops: any EventLoopGroup
+
+    init(
+        settings: AgentSettings,
+        identity: TLSIdentity,
+        host: HostFiles,
+        eventLoops: any EventLoopGroup,
+        logger: Logger
+    ) {
+        self.settings = settings
+        self.identity = identity
+        self.host = host
+        self.eventLoops = eventLoops
+        self.logger = logger
+    }
+
+    /// In order of start; stopped in reverse.
+    func make() throws -> [any Service] {
+        let home = settings.homeDirectory ?? host.currentDirectory
+        let workspaces = ScriptWorkspaces(homeDirectory: home, encrypt: CalamariFile.encrypt)
+        let scripts = ScriptService(
+            workspaces: workspaces,
+            launcher: LauncherClient(
+                workDirectory: workspaces.workDirectory,
+                socketPath: host.variable("TENTACLE_LAUNCHER_SOCKET") ?? LauncherClient.defaultSocketPath,
+                executable: LauncherClient.locate(environment: host.environment)
+            ),
+            configuration: .init(
+                environment: ScriptEnvironment.variables(
+                    for: settings,
+                    programPath: AgentProgram.path,
+                    inherited: host.environment
+                )
+            ),
+            logger: logger
+        )
+        let dispatcher = AgentDispatcher(
+            scripts: scripts,
+            files: FileTransfer(homeDirectory: settings.homeDirectory)
+        )
+        let spool = try makeSpool(home: home)
+        let cleaner = WorkspaceCleaner(
+            service: scripts,
+            workspaces: workspaces,
+            delay: duration("TENTACLE_WORKSPACE_CLEANER_DELAY", default: WorkspaceCleaner.defaultDelay),
+            age: duration("TENTACLE_WORKSPACE_CLEANER_DELETE_OLDER_THAN", default: WorkspaceCleaner.defaultAge),
+            logger: logger
+        )
+        var services: [any Service] = [
+            BackgroundService("script engine") { await scripts.run() },
+            BackgroundService("workspace cleaner") { await cleaner.run() },
+        ]
+        let trust = sayWhomWeTrust()
+        services += try pollingServices(dispatcher, spool)
+        let listener = settings.noListen ? nil : listeningService(dispatcher, trust, spool)
+        if let listener { services.append(BackgroundService("listener") { try await listener.run() }) }
+        services.append(announcement(listener))
+        return services
+    }
+
+    // MARK: Halibut
+
+    private func sayWhomWeTrust() -> TrustedPeers {
+        let thumbprints = settings.trustedServers.map(\.thumbprint)
+        for thumbprint in thumbprints {
+            logger.info("Agent will trust Octopus Servers with the thumbprint: \(thumbprint)")
+        }
+        if thumbprints.isEmpty { logger.info("The agent is not configured to trust any Octopus Servers.") }
+        return TrustedPeers(thumbprints.compactMap { Thumbprint($0) })
+    }
+
+    private func pollingServices(_ dispatcher: AgentDispatcher, _ spool: SpoolDirectory) throws -> [any Service] {
+        let connections = settings.effectivePollingConnectionCount(host: host)
+        return try settings.trustedServers.filter { $0.communicationStyle == .polling }.compactMap { server in
+            let subscription = server.subscriptionID ?? settings.squid.map { "poll://\($0.lowercased())/" }
+            guard let address = server.address, let subscription else {
+                logger.warning(
+                    "Configured to connect to server \(server.thumbprint), but its configuration is incomplete; skipping."
+                )
+                return nil
+            }
+            logger.info(
+                """
+                Agent will poll Octopus Server at \(address) for subscription \(subscription) expecting thumbprint \
+                \(server.thumbprint)
+                """
+            )
+            let service = try PollingService(
+                subscription: subscription,
+                server: ServiceEndPoint(address, remoteThumbprint: Thumbprint(server.thumbprint)),
+                identity: identity,
+                dispatcher: dispatcher,
+                connections: connections,
+                spool: spool,
+                eventLoopGroup: eventLoops,
+                logger: logger
+            )
+            logger.info("Starting \(connections) polling connections")
+            return BackgroundService("polling \(address)") { try await service.run() }
+        }
+    }
+
+    private func listeningService(
+        _ dispatcher: AgentDispatcher,
+        _ trust: TrustedPeers,
+        _ spool: SpoolDirectory
+    ) -> ListeningService {
+        ListeningService(
+            host: settings.listenAddress,
+            port: settings.port,
+            identity: identity,
+            trust: trust,
+            dispatcher: dispatcher,
+            friendlyPage: AgentPage.page,
+            spool: spool,
+            eventLoopGroup: eventLoops,
+            logger: logger
+        )
+    }
+
+    /// Data streams land beside where uploads go: moving them there then copies nothing.
+    private func makeSpool(home: String) throws -> SpoolDirectory {
+        let path = home + "/Spool"
+        let files = FileManager.default
+        do {
+            try files.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+            // What an agent that was killed left behind; no other agent has this home.
+            for name in try files.contentsOfDirectory(atPath: path) where name.hasPrefix("halibut-") {
+                try? files.removeItem(atPath: path + "/" + name)
+            }
+        } catch {
+            throw AgentFailure(.failure, "Cannot write to the home directory '\(home)': \(error)")
+        }
+        return SpoolDirectory(parent: path)
+    }
+
+    // MARK: Readiness
+
+    /// Says that the agent is ready, keeps the watchdog quiet, says that it stops.
+    private func announcement(_ listener: ListeningService?) -> any Service {
+        let notifier = SystemdNotifier(environment: host.environment)
+        let watchdog = SystemdNotifier.watchdogInterval(environment: host.environment, processID: getpid())
+        let address = settings.listenAddress ?? "[::]"
+        let port = settings.port
+        let logger = logger
+        return BackgroundService("announcement") {
+            if let listener {
+                let bound = try await listener.boundPort
+                logger.info("listen://\(address):\(bound)/ Listener started")
+                logger.info("Agent listening on: \(address):\(port)")
+            } else {
+                logger.info("Agent will not listen on any TCP ports")
+            }
+            do {
+                try notifier?.notify(.ready)
+            } catch {
+                logger.warning("The service manager could not be told that the agent is ready: \(error)")
+            }
+            defer { try? notifier?.notify(.stopping) }
+            if let notifier, let watchdog {
+                try await WatchdogPinger(notifier: notifier, interval: watchdog).run()
+            } else {
+                try await gracefulShutdown()
+            }
+        }
+    }
+
+    private func duration(_ variable: String, default fallback: Duration) -> Duration {
+        host.variable(variable).flatMap { Duration(dotNetTimeSpan: $0) } ?? fallback
+    }
+}
+
+/// Work that goes on until the agent stops.
+private struct BackgroundService: Service, CustomStringConvertible {
+    let description: String
+    private let body: @Sendable () async throws -> Void
+
+    init(_ description: String, _ body: @escaping @Sendable () async throws -> Void) {
+        self.description = description
+        self.body = body
+    }
+
+    func run() async throws {
+        do {
+            try await cancelWhenGracefulShutdown(body)
+        } catch is CancellationError {
+            return
+        }
+    }
+}

@@ -1,0 +1,4 @@
+import Glibc
+import TentacleAgent
+
+exit(await AgentProgram.main(Array(CommandLine.arguments.dropFirst())))
