@@ -20,15 +20,17 @@ final class ScriptLogs {
         self.write = write
     }
 
+    private static let whereLogsGo =
+        "they are removed once the server has fetched them. Use --follow to see scripts while they run."
+
     /// What is there now.
     func printAll() throws(CommandError) {
         try self.discover { _ in }
         guard !self.logs.isEmpty else {
-            guard let ticket else { return self.write("No script logs in '\(self.directory)'.\n") }
-            throw CommandError(
-                "No script with the ticket '\(ticket)' was found in '\(self.directory)'. "
-                    + "Logs are kept until the server has fetched them."
-            )
+            guard let ticket else {
+                return self.write("No script logs in '\(self.directory)': \(Self.whereLogsGo)\n")
+            }
+            throw CommandError("No script with the ticket '\(ticket)' in '\(self.directory)': \(Self.whereLogsGo)")
         }
         for log in self.ordered { self.advance(log) }
     }

@@ -171,10 +171,15 @@ private final class Follower {
         try await TestWorld.with { world in
             try world.makeInstance()
             let directory = world.path + "/home/Work"
-            #expect(world.run("logs") == .init(exitCode: 0, output: "No script logs in '\(directory)'.\n", errors: ""))
+            let reason =
+                "they are removed once the server has fetched them. Use --follow to see scripts while they run."
+            #expect(
+                world.run("logs")
+                    == .init(exitCode: 0, output: "No script logs in '\(directory)': \(reason)\n", errors: "")
+            )
             let outcome = world.run("logs", "--ticket=T")
             #expect(outcome.exitCode == 1)
-            #expect(outcome.errors.hasPrefix("No script with the ticket 'T' was found in '\(directory)'."))
+            #expect(outcome.errors == "No script with the ticket 'T' in '\(directory)': \(reason)\n")
             _ = world.run("create-instance", "--instance=B", "--config=\(world.path)/b/b.config")
             try TentacleConfiguration.update(world.path + "/b/b.config", host: world.context.host) {
                 $0.set(.home, nil)

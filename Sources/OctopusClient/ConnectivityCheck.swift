@@ -35,8 +35,8 @@ package struct ConnectivityCheck {
         var options = options
         // Trust comes by thumbprint later; here only somebody has to answer.
         options.acceptsAnyCertificate = true
-        options.connectTimeout = .seconds(20)
-        options.requestTimeout = .seconds(60)
+        options.connectTimeout = .seconds(10)
+        options.requestTimeout = .seconds(15)
         self.transport = transport
         self.options = options
         self.pause = pause
