@@ -17,6 +17,9 @@ package struct ScriptCancelled: Error, CustomStringConvertible {
 
 /// Runs one script on one agent: start, follow, complete (tentacle-services.md 15.3), with retries (15.4).
 package struct ScriptExecutor<ClockType: Clock>: Sendable where ClockType.Duration == Duration {
+    /// After a cancellation nobody wants to wait for the clean-up (15.1).
+    private static var completionLimit: Duration { .seconds(60) }
+
     let gateway: any TentacleGateway
     let clock: ClockType
     let retry: RetryPolicy
@@ -38,7 +41,7 @@ package struct ScriptExecutor<ClockType: Clock>: Sendable where ClockType.Durati
         var response = try await start(command, on: endpoint, log: log, cancel: cancel)
         try await log.deliver(response.logs)
         response = try await follow(response, on: endpoint, log: log, cancel: cancel)
-        await complete(response.ticket, on: endpoint, log: log)
+        await complete(response.ticket, on: endpoint, log: log, limit: cancel.isCancelled ? Self.completionLimit : nil)
         if cancel.isCancelled { throw ScriptCancelled() }
         return response.exitCode
     }
@@ -146,9 +149,17 @@ package struct ScriptExecutor<ClockType: Clock>: Sendable where ClockType.Durati
     }
 
     /// One attempt; a failure is noted, the script's result stands.
-    private func complete(_ ticket: ScriptTicket, on endpoint: AgentEndpoint, log: any ScriptLog) async {
+    private func complete(
+        _ ticket: ScriptTicket,
+        on endpoint: AgentEndpoint,
+        log: any ScriptLog,
+        limit: Duration?
+    ) async {
+        let gateway = self.gateway
         do {
-            try await gateway.completeScript(CompleteScriptCommandV2(ticket: ticket), on: endpoint)
+            try await limited(to: limit) {
+                try await gateway.completeScript(CompleteScriptCommandV2(ticket: ticket), on: endpoint)
+            }
         } catch {
             try? await log.note(.warning, "Failed to cleanup the script working directory on Tentacle: \(error)")
         }

@@ -83,6 +83,7 @@ package final class TaskRunner: Service {
                 do {
                     for task in try await claimTasks() { group.addTask { await self.execute(task) } }
                 } catch {
+                    if Task.isCancelled { break }
                     logger.error("The task queue cannot be read: \(error)")
                 }
             }

@@ -52,7 +52,7 @@ package struct CompanionServer: Service {
             keyFile: data.file(FirstStart.keyFile),
             logger: logger
         )
-        let http = try Self.application(services, configuration, logger) { channel in
+        let http = try Self.application(services, configuration, listener, logger) { channel in
             await announcement.httpIsUp(port: channel.localAddress?.port ?? 0)
         }
         try await group([
@@ -89,6 +89,7 @@ package struct CompanionServer: Service {
     private static func application(
         _ services: ServerServices,
         _ configuration: ServerConfiguration,
+        _ listener: PollingListener,
         _ logger: Logger,
         onRunning: @escaping @Sendable @concurrent (any NIOCore.Channel) async -> Void
     ) throws -> HTTPService {
@@ -105,7 +106,8 @@ package struct CompanionServer: Service {
                 onServerRunning: onRunning,
                 logger: quiet
             ),
-            address: configuration.http
+            address: configuration.http,
+            listener: listener
         )
     }
 }
@@ -114,12 +116,20 @@ package struct CompanionServer: Service {
 private struct HTTPService: Service {
     let application: Application<CallbackResponder<BasicRequestContext>>
     let address: ServerConfiguration.Address
+    let listener: PollingListener
 
     func run() async throws {
-        do { try await application.run() } catch let error as IOError {
-            let reason = String(cString: strerror(error.errnoCode))
+        // Agents register over HTTP and poll at once: that port has to be open first.
+        guard (try? await listener.boundPort) != nil else { return try await gracefulShutdown() }
+        do { try await application.run() } catch is CancellationError {
+            return
+        } catch {
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
             throw ServerStartError(
-                "Cannot listen for HTTP on \(address.urlHost):\(address.port): \(reason). Give another address with --http."
+                """
+                Cannot listen for HTTP on \(address.urlHost):\(address.port): \(reason). \
+                Give another address with --http.
+                """
             )
         }
     }
