@@ -224,6 +224,20 @@ import Testing
         }
     }
 
+    @Test("discovery shows the certificate at an address, without storing anything")
+    func discovery() async throws {
+        try await TestServer.with(runTasks: false) { server in
+            let path = "/api/Spaces-1/machines/discover"
+            let found = try await server.api("GET", "\(path)?host=web01&port=10933&type=TentaclePassive").members
+            #expect(found?["Id"] == JSONValue.null)
+            #expect(found?["Endpoint"]?.members?.text("Uri") == "https://web01:10933/")
+            for query in ["host=web01&type=Ssh", "host=web01&port=x", "port=1", "host=nowhere"] {
+                try await server.api("GET", "\(path)?\(query)", expecting: 400)
+            }
+            #expect(try await server.store.read { try $0.all(DeploymentTarget.self) }.isEmpty)
+        }
+    }
+
     @Test("an environment in use is kept")
     func environmentInUse() async throws {
         try await TestServer.with(runTasks: false) { server in

@@ -53,6 +53,12 @@ package final class HalibutGateway: TentacleGateway, AgentDirectory {
         return subscriptions.withLock { $0[endpoint.normalisedURI]?.contains(peer) ?? false }
     }
 
+    package func discover(host: String, port: Int) async throws -> String {
+        do { return try await client.discover(host: host, port: port).description } catch let error as HalibutError {
+            throw TentacleCallError(error)
+        }
+    }
+
     // MARK: Calls
 
     package func capabilities(of endpoint: AgentEndpoint) async throws -> [String] {

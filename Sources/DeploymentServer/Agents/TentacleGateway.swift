@@ -46,8 +46,10 @@ package struct TentacleCallError: Error, CustomStringConvertible {
     }
 }
 
-/// Whoever must know at once which machines exist: the listener for polling agents.
+/// Whoever must know at once which machines exist (the listener for polling agents), and can look at one before it is.
 package protocol AgentDirectory: Sendable {
     /// The set of machines has changed to this one.
     func machinesChanged(to machines: [DeploymentTarget]) async
+    /// The thumbprint of the certificate that whoever listens there presents.
+    func discover(host: String, port: Int) async throws -> String
 }

@@ -158,7 +158,7 @@ package final class TaskRunner: Service {
                 task.hasWarningsOrErrors = warned
                 try tx.update(task)
                 for var node in try tx.nodes(taskID: task.id) where node.ended == nil {
-                    node.end(Self.status(of: outcome, root: node.parentID == nil, warned: warned), at: Date())
+                    node.end(Self.status(of: outcome, node: node, warned: warned), at: Date())
                     try tx.update(node)
                 }
             }
@@ -169,11 +169,13 @@ package final class TaskRunner: Service {
         hub.announceChange(of: task.id)
     }
 
-    private static func status(of outcome: TaskOutcome, root: Bool, warned: Bool) -> ActivityNode.Status {
+    /// How a node ends that was still open at the end of its task.
+    private static func status(of outcome: TaskOutcome, node: ActivityNode, warned: Bool) -> ActivityNode.Status {
+        let wasRunning = node.parentID == nil || node.status == .running
         switch outcome.state {
-        case .success: root ? (warned ? .successWithWarning : .success) : .skipped
-        case .canceled: .canceled
-        default: root ? .failed : .skipped
+        case .success: return wasRunning ? (warned ? .successWithWarning : .success) : .skipped
+        case .canceled: return .canceled
+        default: return wasRunning ? .failed : .skipped
         }
     }
 

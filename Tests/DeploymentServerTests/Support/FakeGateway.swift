@@ -34,6 +34,11 @@ final class FakeGateway: TentacleGateway, AgentDirectory {
     var calls: [String] { state.withLock { $0.calls } }
     var machines: [DeploymentTarget] { state.withLock { $0.machines } }
 
+    func discover(host: String, port: Int) async throws -> String {
+        guard host == "web01" else { throw TentacleCallError(.network, phase: .connecting, "connection refused") }
+        return String(repeating: "C", count: 40)
+    }
+
     private func note(_ call: String) { state.withLock { $0.calls.append(call) } }
 
     func machinesChanged(to machines: [DeploymentTarget]) async { state.withLock { $0.machines = machines } }

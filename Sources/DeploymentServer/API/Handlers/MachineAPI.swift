@@ -22,9 +22,7 @@ struct MachineAPI: Sendable {
             )
         }
         routes.space(.get, "machines/all") { call in .json(.array(try await machines(call).map(Self.json))) }
-        routes.space(.get, "machines/discover") { _ in
-            throw APIError.invalid("Discovery is not supported by this server; run 'tentacle register' on the machine.")
-        }
+        routes.space(.get, "machines/discover") { call in .json(try await discover(call)) }
         routes.space(.get, "machines/:id") { call in .json(Self.json(try await machine(call))) }
         routes.space(.post, "machines") { call in .json(Self.json(try await create(call)), .created) }
         routes.space(.put, "machines/:id") { call in .json(Self.json(try await update(call))) }
@@ -67,6 +65,36 @@ struct MachineAPI: Sendable {
                 && allows("isDisabled", [String(machine.isDisabled)])
         }
         .sorted { $0.name.lowercased() < $1.name.lowercased() }
+    }
+
+    /// A machine that is not stored, with the certificate that answers at an address (rest-api.md 19.4).
+    private func discover(_ call: APICall) async throws -> JSONValue {
+        let type = call.query["type"] ?? AgentEndpoint.Style.listening.rawValue
+        guard type == AgentEndpoint.Style.listening.rawValue else {
+            throw APIError.invalid("Only TentaclePassive machines can be discovered, not '\(type)'.")
+        }
+        guard let host = call.query["host"] else { throw APIError.invalid("Please specify a host.") }
+        guard let port = Int(call.query["port"] ?? "10933"), (1...65_535).contains(port) else {
+            throw APIError.invalid("The port must be a number from 1 to 65535.")
+        }
+        let thumbprint: String
+        do { thumbprint = try await services.agents.discover(host: host, port: port) } catch {
+            throw APIError.invalid("No agent could be discovered at \(host):\(port): \(error)")
+        }
+        let endpoint = AgentEndpoint(style: .listening, uri: "https://\(host):\(port)/", thumbprint: thumbprint)
+        let machine = DeploymentTarget(
+            id: "",
+            spaceID: call.spaceID,
+            name: host,
+            slug: "",
+            environmentIDs: [],
+            roles: [],
+            endpoint: endpoint
+        )
+        var json = Self.json(machine).members ?? [:]
+        json["Id"] = .null
+        json["Links"] = [:]
+        return .object(json)
     }
 
     // MARK: Writing
