@@ -57,6 +57,12 @@ enum NodeResult: Sendable, Equatable {
 }
 
 extension TaskEnvironment {
+    /// How long the agent may wait for the script's end before it answers the start.
+    ///
+    /// The real server's five seconds (tentacle-services.md 15.1) spare a call for short scripts, but keep the first
+    /// lines back, and a polling agent's only connection busy, so that a cancel cannot reach it.
+    private static let startWait = Duration.milliseconds(200)
+
     /// Runs one script on one target; its lines and its end go to `nodeID`.
     func runScript(
         _ body: String,
@@ -69,7 +75,7 @@ extension TaskEnvironment {
             scriptTicket: .unique(),
             scriptBody: body,
             taskID: recorder.taskID,
-            durationToWaitForScriptToFinish: .seconds(5),
+            durationToWaitForScriptToFinish: Self.startWait,
             isolation: isolation,
             isolationMutexName: ScriptIsolationDefault.mutexName
         )

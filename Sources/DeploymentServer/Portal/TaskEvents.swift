@@ -73,8 +73,10 @@ struct TaskEvents: Sendable {
                 Self.append("state", state, id: nil, to: &buffer)
                 lastState = state
             }
+            let names = Dictionary(nodes.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
             for entry in entries {
-                Self.append("line", Self.line(entry).serialized(), id: entry.sequence, to: &buffer)
+                let line = Self.line(entry, target: names[entry.nodeID] ?? "")
+                Self.append("line", line.serialized(), id: entry.sequence, to: &buffer)
                 position = entry.sequence
             }
             let isOver = task.state.isCompleted && entries.count < Self.batch
@@ -109,9 +111,9 @@ struct TaskEvents: Sendable {
         ]
     }
 
-    private static func line(_ entry: TaskLogEntry) -> JSONValue {
+    private static func line(_ entry: TaskLogEntry, target: String) -> JSONValue {
         [
-            "node": .string(entry.nodeID), "category": .string(entry.category.rawValue),
+            "node": .string(entry.nodeID), "target": .string(target), "category": .string(entry.category.rawValue),
             "time": .string(WireTime.text(entry.occurredAt)), "text": .string(entry.text),
         ]
     }

@@ -189,7 +189,7 @@ private actor Announcement {
         let host = ["0.0.0.0", "::"].contains(configuration.http.host) ? "127.0.0.1" : configuration.http.urlHost
         let url = "http://\(host):\(httpPort)"
         let ready: JSONValue = [
-            "http": .string(url), "pollingPort": .integer(Int64(pollingPort)), "thumbprint": .string(thumbprint),
+            "httpUrl": .string(url), "pollingPort": .integer(Int64(pollingPort)), "thumbprint": .string(thumbprint),
             "apiKeyFile": .string(keyFile), "processId": .integer(Int64(ProcessInfo.processInfo.processIdentifier)),
         ]
         let line = String(decoding: ready.serialized(), as: UTF8.self)
