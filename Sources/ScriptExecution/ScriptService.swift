@@ -195,6 +195,13 @@ package actor ScriptService {
         return entry.startBusy || (entry.phase != .over && entry.phase != .idle)
     }
 
+    /// Returns when the script has ended or was never here; at once when this agent does not look after it.
+    package func waitUntilOver(ticket text: String) async {
+        recover()
+        guard let ticket = try? Self.name(text), let entry = entries[ticket.key], entry.phase != .idle else { return }
+        await entry.over.wait()
+    }
+
     func forget(_ ticket: ScriptTicketName) {
         if entries[ticket.key]?.phase == .over { entries[ticket.key] = nil }
     }

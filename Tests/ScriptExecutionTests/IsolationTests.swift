@@ -1,0 +1,125 @@
+import Foundation
+import Testing
+
+@testable import ScriptExecution
+
+@Suite struct IsolationTests {
+    static func member(_ id: Int, _ task: String, _ isolation: ScriptIsolation) -> IsolationLock.Member {
+        IsolationLock.Member(id: id, taskID: task, isolation: isolation)
+    }
+
+    @Test("readers share, a writer waits for all and goes before later readers")
+    func writerPreference() {
+        var lock = IsolationLock()
+        let entered = [(1, ScriptIsolation.none), (2, .none), (3, .full), (4, .none), (5, .full)].map { id, isolation in
+            lock.request(Self.member(id, "\(id)", isolation))
+        }
+        #expect(entered == [true, true, false, false, false])
+        let order = [1, 2, 3, 5, 4].map { lock.leave($0) }
+        #expect(order == [[], [3], [5], [4], []])
+        #expect(lock.isIdle)
+    }
+
+    @Test("a writer that gives up lets the readers through")
+    func givesUp() {
+        var lock = IsolationLock()
+        for (id, isolation) in [(1, ScriptIsolation.none), (2, .full), (3, .none), (4, .none)] {
+            _ = lock.request(Self.member(id, "\(id)", isolation))
+        }
+        let entered = lock.leave(2)
+        #expect(entered == [3, 4])
+    }
+
+    static let suffix = "requires that no other Octopus scripts are executing on this target at the same time."
+
+    @Test("busy, cancel and timeout texts are the reference's")
+    func texts() {
+        var lock = IsolationLock()
+        _ = lock.request(Self.member(1, "ServerTasks-1", .full))
+        let link = "[ServerTasks-1](~/app#/tasks/ServerTasks-1)"
+        let full = IsolationTexts(lock: lock, waiter: Self.member(9, "ServerTasks-9", .full))
+        #expect(full.busy == "Waiting for the script in task \(link) to finish as this script \(Self.suffix)")
+        #expect(full.cancelled == "This task was canceled before it could start. Task \(link) is still running.")
+        #expect(
+            full.timedOut(after: .seconds(60 * 61_234 + 29))
+                == "This task waited more than 61,234 minutes and timed out. Task \(link) is still running."
+        )
+        let shared = IsolationTexts(lock: lock, waiter: Self.member(9, "ServerTasks-9", .none))
+        #expect(shared.busy == "Waiting for the script in task \(link) to finish as that script \(Self.suffix)")
+        let own = IsolationTexts(lock: lock, waiter: Self.member(9, "ServerTasks-1", .full))
+        #expect(own.busy == "Waiting on another script in this task to finish as this task \(Self.suffix)")
+        let ownShared = IsolationTexts(lock: lock, waiter: Self.member(9, "ServerTasks-1", .none))
+        #expect(ownShared.busy == "Waiting on another script in this task to finish as another task \(Self.suffix)")
+        let nobody = IsolationTexts(lock: IsolationLock(), waiter: Self.member(9, "x", .full))
+        #expect(nobody.cancelled.contains("Task (error - task not found) is still running."))
+    }
+
+    @Test("several readers are listed by task, sorted, the waiter's own as This Task")
+    func lists() {
+        var lock = IsolationLock()
+        for (id, task) in [(1, "T-3"), (2, "T-1"), (3, "T-2"), (4, "T-1")] {
+            _ = lock.request(Self.member(id, task, .none))
+        }
+        let texts = IsolationTexts(lock: lock, waiter: Self.member(9, "T-2", .full))
+        let list = "[T-1](~/app#/tasks/T-1), This Task and [T-3](~/app#/tasks/T-3)"
+        #expect(texts.busy == "Waiting on scripts in tasks \(list) to finish. This script \(Self.suffix)")
+        #expect(
+            texts.timedOut(after: .seconds(60))
+                == "This task waited more than 1 minutes and timed out. Tasks \(list) are still running."
+        )
+    }
+
+    @Test("full isolation lets scripts of one name run one after the other, other names at once")
+    func serialises() async throws {
+        try await ScriptFixture.with { fixture in
+            let gate = try Gate(fixture)
+            try await fixture.runToGate(gate, ticket: "first") { $0.isolation = .full }
+            let second = try await fixture.run("echo ran", ticket: "second", wait: .zero) { $0.isolation = .full }
+            #expect(second.state == .pending)
+            let other = try await fixture.run("echo other", ticket: "other") {
+                $0.isolation = .full
+                $0.mutexName = "Another"
+            }
+            #expect(other.state == .complete)
+            #expect(try await fixture.status("second").state == .pending)
+            try await gate.open()
+            await fixture.service.waitUntilOver(ticket: "second")
+            #expect(ScriptFixture.output(try await fixture.status("second")).last == "ran")
+        }
+    }
+
+    @Test("a wait that is cancelled ends with -43, one that takes too long with -44, both with their texts")
+    func waitEnds() async throws {
+        try await ScriptFixture.with { fixture in
+            let gate = try Gate(fixture)
+            try await fixture.runToGate(gate, ticket: "first") { $0.isolation = .full }
+            let late = try await fixture.run("echo no", ticket: "late") {
+                $0.isolation = .full
+                $0.taskID = "ServerTasks-2"
+                $0.mutexTimeout = .milliseconds(150)
+            }
+            #expect(late.exitCode == ScriptExitCode.mutexTimeout)
+            let link = "[ServerTasks-1](~/app#/tasks/ServerTasks-1)"
+            let busy = "Waiting for the script in task \(link) to finish as this script \(Self.suffix)"
+            #expect(
+                ScriptFixture.output(late) == [
+                    busy, busy, "This task waited more than 0 minutes and timed out. Task \(link) is still running.",
+                    "Script execution timed out.",
+                ]
+            )
+            _ = try await fixture.run("echo no", ticket: "cancel", wait: .zero) {
+                $0.isolation = .full
+                $0.taskID = "ServerTasks-3"
+            }
+            let cancelled = try await fixture.service.cancel(ticket: "cancel", after: 0, generation: .v2)
+            #expect(cancelled.exitCode == ScriptExitCode.cancelledBeforeStart)
+            #expect(
+                ScriptFixture.output(cancelled).suffix(3) == [
+                    busy, "This task was canceled before it could start. Task \(link) is still running.",
+                    "Script execution canceled.",
+                ]
+            )
+            try await gate.open()
+        }
+    }
+}

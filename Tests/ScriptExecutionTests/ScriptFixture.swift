@@ -1,0 +1,176 @@
+import Dispatch
+import Foundation
+import LauncherProtocol
+import Logging
+import Testing
+
+@testable import ScriptExecution
+
+/// One agent's script side over the real launcher, in a directory of its own; nothing is left behind.
+struct ScriptFixture: Sendable {
+    let home: String
+    let workspaces: ScriptWorkspaces
+    let launcher: any ScriptLauncher
+    let service: ScriptService
+
+    static let isRoot = geteuid() == 0
+    static let environment = ["PATH": "/usr/bin:/bin"]
+
+    /// Beside the test bundle, where `swift build` puts every program.
+    static let launcherPath: String? = {
+        let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let folders = [CommandLine.arguments[0], own ?? ""].map { URL(filePath: $0).deletingLastPathComponent().path }
+        return (folders + [FileManager.default.currentDirectoryPath + "/.build/debug"])
+            .map { $0 + "/tentacle-launcher" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }()
+
+    init(
+        home: String,
+        policy: String = "standard",
+        launcher: (any ScriptLauncher)? = nil,
+        environment: [String: String] = environment,
+        disk: DiskSpaceCheck = DiskSpaceCheck()
+    ) throws {
+        self.home = home
+        workspaces = ScriptWorkspaces(homeDirectory: home, disk: disk) { text, password in
+            Array("IV__\(password):".utf8) + text
+        }
+        self.launcher =
+            try launcher
+            ?? LauncherClient(
+                workDirectory: home + "/Work",
+                socketPath: home + "/absent.sock",
+                executable: #require(Self.launcherPath, "tentacle-launcher is not beside the tests: build it first"),
+                arguments: ["--policy", policy]
+            )
+        service = ScriptService(
+            workspaces: workspaces,
+            launcher: self.launcher,
+            configuration: .init(environment: environment),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        )
+    }
+
+    /// A new home; the service runs while the body does; what the body leaves running is cancelled.
+    static func with(
+        policy: String = "standard",
+        launcher: (any ScriptLauncher)? = nil,
+        environment: [String: String] = environment,
+        disk: DiskSpaceCheck = DiskSpaceCheck(),
+        _ body: @Sendable @escaping (ScriptFixture) async throws -> Void
+    ) async throws {
+        let home = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: home) }
+        let fixture = try ScriptFixture(
+            home: home,
+            policy: policy,
+            launcher: launcher,
+            environment: environment,
+            disk: disk
+        )
+        try await fixture.running(body)
+    }
+
+    func running(_ body: @Sendable @escaping (ScriptFixture) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await self.service.run() }
+            let result: Result<Void, any Error>
+            do {
+                try await body(self)
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            group.cancelAll()
+            for ticket in workspaces.tickets() { _ = try? await launcher.ask(.cancel(ticket)) }
+            try result.get()
+        }
+    }
+
+    /// Starts a script and waits for its end through the service's own wait.
+    func run(
+        _ body: String,
+        ticket: String = "abc",
+        wait: Duration = .seconds(60),
+        change: (inout ScriptStart) -> Void = { _ in }
+    ) async throws -> ScriptStatus {
+        var start = ScriptStart(body: body, taskID: "ServerTasks-1", wait: wait)
+        change(&start)
+        return try await service.start(start, ticket: ticket)
+    }
+
+    /// Starts a script and returns when it has reached the gate.
+    func runToGate(
+        _ gate: Gate,
+        _ body: String = "",
+        ticket: String = "abc",
+        change: (inout ScriptStart) -> Void = { _ in }
+    ) async throws {
+        var start = ScriptStart(body: body + "\n" + gate.script, taskID: "ServerTasks-1")
+        change(&start)
+        _ = try await service.start(start, ticket: ticket)
+        try await gate.reached()
+    }
+
+    func status(_ ticket: String = "abc", after: Int64 = 0) async throws -> ScriptStatus {
+        try await service.status(ticket: ticket, after: after, generation: .v2)
+    }
+
+    /// All entries in the form "source text".
+    static func lines(_ status: ScriptStatus) -> [String] {
+        status.logs.map { "\(["out", "err", "dbg"][$0.source.rawValue]) \($0.text)" }
+    }
+
+    /// Standard output without the entries around the isolation mutex.
+    static func output(_ status: ScriptStatus) -> [String] {
+        status.logs.filter { $0.source == .standardOutput }.map(\.text).filter {
+            !$0.hasPrefix("##octopus[stdout-") && !$0.hasPrefix("Acquiring isolation mutex")
+        }
+    }
+}
+
+/// A place in a script where it waits for the test: two FIFOs.
+struct Gate: Sendable {
+    private let arrived: String
+    private let released: String
+
+    init(_ fixture: ScriptFixture, _ name: String = "gate") throws {
+        arrived = fixture.home + "/\(name).arrived"
+        released = fixture.home + "/\(name).released"
+        for path in [arrived, released] { try #require(mkfifo(path, 0o600) == 0) }
+    }
+
+    /// The redirections open and close the FIFOs at once, so that nothing else of the script holds them.
+    var script: String { "echo here > '\(arrived)'; read -r _ < '\(released)'" }
+
+    func reached() async throws {
+        let path = arrived
+        try await Self.blocking { _ = try Data(contentsOf: URL(filePath: path)) }
+    }
+
+    func open() async throws {
+        let path = released
+        try await Self.blocking {
+            let handle = try #require(FileHandle(forWritingAtPath: path))
+            try handle.write(contentsOf: Data("go\n".utf8))
+            try handle.close()
+        }
+    }
+
+    private static func blocking(_ body: @escaping @Sendable () throws -> Void) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(with: Result(catching: body)) }
+        }
+    }
+}
+
+/// Processes whose command line contains a text that only the test's script has.
+func processes(containing marker: String) -> [Int32] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return names.compactMap(Int32.init).filter { id in
+        let arguments = FileManager.default.contents(atPath: "/proc/\(id)/cmdline") ?? Data()
+        return String(decoding: arguments, as: UTF8.self).contains(marker)
+    }
+}
