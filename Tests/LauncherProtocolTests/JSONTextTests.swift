@@ -70,20 +70,26 @@ import Testing
 }
 
 @Suite struct RecordTests {
-    @Test("times are RFC 3339 with microseconds, both ways", arguments: [
-        (Int64(0), "1970-01-01T00:00:00.000000Z"), (1_715_249_472_123_456, "2024-05-09T10:11:12.123456Z"),
-        (1_709_164_800_000_001, "2024-02-29T00:00:00.000001Z"), (-1, "1969-12-31T23:59:59.999999Z"),
-        (4_107_542_399_999_999, "2100-02-28T23:59:59.999999Z"),
-    ])
+    @Test(
+        "times are RFC 3339 with microseconds, both ways",
+        arguments: [
+            (Int64(0), "1970-01-01T00:00:00.000000Z"), (1_715_249_472_123_456, "2024-05-09T10:11:12.123456Z"),
+            (1_709_164_800_000_001, "2024-02-29T00:00:00.000001Z"), (-1, "1969-12-31T23:59:59.999999Z"),
+            (4_107_542_399_999_999, "2100-02-28T23:59:59.999999Z"),
+        ]
+    )
     func times(microseconds: Int64, text: String) {
         #expect(UTCMicroseconds(sinceEpoch: microseconds).description == text)
         #expect(UTCMicroseconds(text: text.utf8)?.sinceEpoch == microseconds)
     }
 
-    @Test("text that is no such time is none", arguments: [
-        "", "2024-05-09T10:11:12.123456", "2024-13-09T10:11:12.123456Z", "2024-05-09 10:11:12.123456Z",
-        "2024-05-09T24:11:12.123456Z", "2024-05-0xT10:11:12.123456Z",
-    ])
+    @Test(
+        "text that is no such time is none",
+        arguments: [
+            "", "2024-05-09T10:11:12.123456", "2024-13-09T10:11:12.123456Z", "2024-05-09 10:11:12.123456Z",
+            "2024-05-09T24:11:12.123456Z", "2024-05-0xT10:11:12.123456Z",
+        ]
+    )
     func notTimes(text: String) {
         #expect(UTCMicroseconds(text: text.utf8) == nil)
     }

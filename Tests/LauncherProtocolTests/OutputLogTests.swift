@@ -52,7 +52,11 @@ import Testing
 
     @Test("a line of pieces ends even when its end is empty")
     func pieceThenEnd() {
-        #expect(Self.split([Array("abcd".utf8)], pieceBytes: 4) == [Line(text: "abcd", ends: false), Line(text: "", ends: true)])
+        #expect(
+            Self.split([Array("abcd".utf8)], pieceBytes: 4) == [
+                Line(text: "abcd", ends: false), Line(text: "", ends: true),
+            ]
+        )
     }
 }
 
@@ -69,7 +73,8 @@ struct LogDirectory: ~Copyable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     func read(after offset: Int64 = 0, final: Bool = false, limit: Int = 1 << 20) throws -> OutputLogPage {
-        try #require(OutputLogReader(directory)).read(after: offset, final: final, limit: limit)
+        guard let reader = OutputLogReader(directory) else { throw WorkspaceFileError("open", "Output.log", number: 2) }
+        return try reader.read(after: offset, final: final, limit: limit)
     }
 
     func appendRaw(_ text: String) throws {
@@ -153,10 +158,12 @@ struct LogDirectory: ~Copyable {
     func joined() throws {
         let log = try LogDirectory()
         let writer = try OutputLogWriter(log.directory)
-        try writer.append(Self.records([
-            (.standardError, "before", true), (.standardOutput, "a", false), (.standardError, "between", true),
-            (.standardOutput, "b", false),
-        ]))
+        try writer.append(
+            Self.records([
+                (.standardError, "before", true), (.standardOutput, "a", false), (.standardError, "between", true),
+                (.standardOutput, "b", false),
+            ])
+        )
         let open = try log.read()
         #expect(open.entries.map(\.text) == ["before"])
         #expect(open.reachedEnd)
@@ -171,10 +178,14 @@ struct LogDirectory: ~Copyable {
     func exclusion() throws {
         let log = try LogDirectory()
         #expect(try log.directory.lockHolder() == .nobody)
-        let claim = try #require(try log.directory.claim(.openFileDescription))
+        guard let claim = try log.directory.claim(.openFileDescription) else {
+            Issue.record("the lock was free and not given")
+            return
+        }
         #expect(try log.directory.lockHolder() == .agent)
-        #expect(try log.directory.claim(.process) == nil)
-        #expect(try log.directory.claim(.openFileDescription) == nil)
+        for kind in [WorkspaceDirectory.LockKind.process, .openFileDescription] {
+            if try log.directory.claim(kind) != nil { Issue.record("the lock was given twice") }
+        }
         claim.release()
         #expect(try log.directory.lockHolder() == .nobody)
     }

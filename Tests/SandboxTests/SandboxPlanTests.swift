@@ -1,5 +1,6 @@
-@testable import Sandbox
 import Testing
+
+@testable import Sandbox
 
 @Suite struct SandboxPlanTests {
     static let command = SandboxedCommand(

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Glibc
 import LauncherProtocol
 import Logging
 import Testing
@@ -36,12 +37,13 @@ struct ScriptFixture: Sendable {
         workspaces = ScriptWorkspaces(homeDirectory: home, disk: disk) { text, password in
             Array("IV__\(password):".utf8) + text
         }
+        let program = try #require(Self.launcherPath, "tentacle-launcher is not beside the tests: build it first")
         self.launcher =
-            try launcher
+            launcher
             ?? LauncherClient(
                 workDirectory: home + "/Work",
                 socketPath: home + "/absent.sock",
-                executable: #require(Self.launcherPath, "tentacle-launcher is not beside the tests: build it first"),
+                executable: program,
                 arguments: ["--policy", policy]
             )
         service = ScriptService(
@@ -83,8 +85,11 @@ struct ScriptFixture: Sendable {
             } catch {
                 result = .failure(error)
             }
+            // Through the service, which also waits for scripts that are only being launched.
+            for ticket in workspaces.tickets() {
+                _ = try? await service.cancel(ticket: ticket.description, after: 0, generation: .v2)
+            }
             group.cancelAll()
-            for ticket in workspaces.tickets() { _ = try? await launcher.ask(.cancel(ticket)) }
             try result.get()
         }
     }
@@ -147,15 +152,21 @@ struct Gate: Sendable {
 
     func reached() async throws {
         let path = arrived
-        try await Self.blocking { _ = try Data(contentsOf: URL(filePath: path)) }
+        try await Self.blocking {
+            // Foundation refuses to read a FIFO.
+            let file = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+            defer { close(file) }
+            var buffer = [UInt8](repeating: 0, count: 16)
+            try #require(read(file, &buffer, buffer.count) > 0)
+        }
     }
 
     func open() async throws {
         let path = released
         try await Self.blocking {
-            let handle = try #require(FileHandle(forWritingAtPath: path))
-            try handle.write(contentsOf: Data("go\n".utf8))
-            try handle.close()
+            let file = Glibc.open(path, O_WRONLY | O_CLOEXEC)
+            defer { close(file) }
+            try #require(write(file, "go\n", 3) == 3)
         }
     }
 

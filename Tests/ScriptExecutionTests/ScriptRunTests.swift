@@ -116,7 +116,7 @@ import Testing
     @Test("signals have their default action in the script")
     func signals() async throws {
         try await ScriptFixture.with { fixture in
-            let status = try await fixture.run(#"grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status | tr -d '\t'"#)
+            let status = try await fixture.run(#"cat /proc/self/status | grep -E 'Sig(Blk|Ign|Cgt)' | tr -d '\t'"#)
             let none = "0000000000000000"
             #expect(ScriptFixture.output(status) == ["SigBlk:\(none)", "SigIgn:\(none)", "SigCgt:\(none)"])
         }

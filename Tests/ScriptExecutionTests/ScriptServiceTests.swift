@@ -203,7 +203,8 @@ import Testing
             for _ in 0..<2 {
                 await #expect(throws: ScriptExecutionError(.diskFull, text)) { try await fixture.run("echo hello") }
             }
-            #expect(try await fixture.status().exitCode == ScriptExitCode.unknownScript)
+            let status = try await fixture.status()
+            #expect(status.exitCode == ScriptExitCode.unknownScript)
         }
     }
 
@@ -216,7 +217,8 @@ import Testing
             await #expect(throws: ScriptExecutionError.self) {
                 try await fixture.run("true") { $0.files = [.init(name: name, contents: .bytes([]))] }
             }
-            #expect(try await fixture.status().exitCode == ScriptExitCode.unknownScript)
+            let status = try await fixture.status()
+            #expect(status.exitCode == ScriptExitCode.unknownScript)
         }
     }
 

@@ -98,12 +98,13 @@ static inline int clinux_is_socket(int descriptor) {
     return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
 }
 
-/// SCRIPT SIDE of the executor: default action for every signal, empty mask.
+/// In the script's process: default action for every signal, empty mask.
+///
+/// The system call itself: sigaction(3) refuses signals 32 and 33, which a parent may have left ignored.
 static inline void clinux_default_signals(void) {
-    struct sigaction action;
+    struct { unsigned long handler, flags, restorer, mask; } action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = SIG_DFL;
-    for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, NULL);
+    for (int signal = 1; signal <= 64; signal++) syscall(SYS_rt_sigaction, signal, &action, NULL, 8);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
