@@ -55,7 +55,7 @@ final class HalibutListener: Sendable {
         try await withThrowingDiscardingTaskGroup { group in
             try await server.executeThenClose { connections in
                 for try await pipe in connections {
-                    group.addTask { await self.serve(pipe) }
+                    group.addTask { await ListenerSession(pipe: pipe, listener: self).run() }
                 }
             }
             group.cancelAll()
@@ -84,33 +84,40 @@ final class HalibutListener: Sendable {
         do {
             return try await SocketSetup.apply(limits, toChildrenOf: bootstrap)
                 .bind(host: host, port: self.configuration.port) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try SocketSetup.addHandlers(
-                            to: channel,
-                            context: context,
-                            serverName: nil,
-                            verification: .any,
-                            limits: limits
-                        )
-                    }
+                    channel.eventLoop.makeCompletedFuture { try self.accept(channel, context) }
                 }
         } catch {
             throw HalibutError.cannotListen(host: host, port: self.configuration.port, error)
         }
     }
 
-    private func serve(_ pipe: WirePipe) async {
-        let configuration = self.configuration
-        guard
-            self.unidentified.wrappingAdd(1, ordering: .relaxed).newValue
-                <= configuration.limits.maximumUnidentifiedConnections
-        else {
-            self.unidentified.wrappingSubtract(1, ordering: .relaxed)
-            configuration.logger.warning("Too many connections have not identified themselves; one is turned away")
-            return pipe.abort(WireError.connectionClosed)
+    /// Sets up an accepted connection.
+    ///
+    /// NIO leaves it open when this fails, so we close it.
+    private func accept(_ channel: any Channel, _ context: TLSContext) throws -> WirePipe {
+        do {
+            let pipe = try SocketSetup.addHandlers(
+                to: channel,
+                context: context,
+                serverName: nil,
+                verification: .any,
+                limits: self.configuration.limits
+            )
+            try self.countUnidentified()
+            return pipe
+        } catch {
+            channel.close(promise: nil)
+            throw error
         }
-        let session = ListenerSession(pipe: pipe, listener: self)
-        await session.run()
+    }
+
+    /// One more connection that has not said who it is.
+    private func countUnidentified() throws(WireError) {
+        let count = self.unidentified.wrappingAdd(1, ordering: .relaxed).newValue
+        guard count > self.configuration.limits.maximumUnidentifiedConnections else { return }
+        self.unidentified.wrappingSubtract(1, ordering: .relaxed)
+        self.configuration.logger.warning("Too many connections have not identified themselves; one is turned away")
+        throw .limit("Too many connections have not identified themselves.")
     }
 
     /// The connection has said who it is, or has ended without.

@@ -13,7 +13,15 @@ final class RawConnection: Sendable {
     private final class Collector: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         let collect: @Sendable ([UInt8]) -> Void
-        init(_ collect: @escaping @Sendable ([UInt8]) -> Void) { self.collect = collect }
+        let established: EventLoopPromise<Void>
+        init(_ established: EventLoopPromise<Void>, _ collect: @escaping @Sendable ([UInt8]) -> Void) {
+            self.established = established
+            self.collect = collect
+        }
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            if event is TLSEvent { established.succeed() }
+        }
+        func channelInactive(context: ChannelHandlerContext) { established.succeed() }
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             collect(Array(unwrapInboundIn(data).readableBytesView))
         }
@@ -36,11 +44,14 @@ final class RawConnection: Sendable {
             }
             .connect(host: "127.0.0.1", port: port).get()
         let connection = RawConnection(channel: channel)
+        let established = channel.eventLoop.makePromise(of: Void.self)
         try await channel.eventLoop.submit {
-            let collector = Collector { bytes in connection.received.withLock { $0 += bytes } }
+            let collector = Collector(established) { bytes in connection.received.withLock { $0 += bytes } }
             try channel.pipeline.syncOperations.addHandler(collector)
+            if !tls || !channel.isActive { established.succeed() }
         }.get()
-        try await channel.setOption(.autoRead, value: true).get()
+        try? await channel.setOption(.autoRead, value: true).get()
+        try await established.futureResult.get()
         return connection
     }
 
