@@ -1,5 +1,3 @@
-internal import CLinux
-internal import FoundationEssentials
 internal import Glibc
 
 /// The check before a workspace or an upload is made (tentacle-services.md 11).
@@ -22,6 +20,13 @@ package struct DiskSpaceCheck: Sendable {
         return UInt64(facts.f_bavail) * UInt64(facts.f_frsize)
     }
 
+    /// The kernel's name for this machine; Foundation's `hostName` asks the name service, for seconds.
+    static var machineName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard unsafe gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// An upload of this length needs a tenth more and 1 MiB.
     package static func uploadBytes(length: Int64) -> UInt64 {
         let length = UInt64(max(0, length))
@@ -34,7 +39,7 @@ package struct DiskSpaceCheck: Sendable {
             .diskFull,
             """
             The drive '\(directory)' containing the directory '\(directory)' on machine \
-            '\(ProcessInfo.processInfo.hostName)' does not have enough free disk space available for this operation \
+            '\(Self.machineName)' does not have enough free disk space available for this operation \
             to proceed. The disk only has \(Self.text(free)) available; please free up at least \(Self.text(needed)).
             """
         )

@@ -91,7 +91,8 @@ final class ReadableDescriptor: Sendable {
     /// Takes over the descriptor.
     func watch(_ descriptor: Int32, _ handler: @escaping @Sendable () -> Void) {
         source.withLock { source in
-            let new = DispatchSource.makeReadSource(fileDescriptor: descriptor)
+            let queue = DispatchQueue(label: "tentacle.readable")
+            let new = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
             new.setEventHandler(handler: handler)
             new.setCancelHandler { close(descriptor) }
             new.resume()

@@ -172,7 +172,7 @@ struct Gate: Sendable {
 
     private static func blocking(_ body: @escaping @Sendable () throws -> Void) async throws {
         try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(with: Result(catching: body)) }
+            DispatchQueue(label: "gate").async { continuation.resume(with: Result(catching: body)) }
         }
     }
 }

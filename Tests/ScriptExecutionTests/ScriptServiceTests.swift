@@ -197,7 +197,7 @@ import Testing
             let path = fixture.home + "/Work/abc"
             let text = """
                 The drive '\(path)' containing the directory '\(path)' on machine \
-                '\(ProcessInfo.processInfo.hostName)' does not have enough free disk space available for this \
+                '\(DiskSpaceCheck.machineName)' does not have enough free disk space available for this \
                 operation to proceed. The disk only has 11.774 MB available; please free up at least 551 MB.
                 """
             for _ in 0..<2 {
