@@ -153,7 +153,10 @@ let package = Package(
         ),
         tests(
             "TentacleAgentTests",
-            ["BSON", "Halibut", "ScriptExecution", "TentacleAgent", "TentacleContracts", logging]
+            [
+                "AgentConfiguration", "BSON", "Halibut", "ScriptExecution", "SecureTransport", "TentacleAgent",
+                "TentacleContracts", "tentacle-agent", "tentacle-launcher", logging,
+            ]
         ),
         tests("ServerDomainTests", ["ServerDomain"]),
         tests("ServerStoreTests", ["ServerDomain", "ServerStore"]),

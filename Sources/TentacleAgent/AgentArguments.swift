@@ -1,10 +1,13 @@
 package import AgentConfiguration
+import Halibut
 
 /// The command line of `tentacle-agent`: `--instance NAME | --config FILE [--noninteractive | --console]`.
 package struct AgentArguments: Hashable, Sendable {
     package var selector: InstanceSelector
     /// Whether the end of standard input or an empty line ends the agent (tentacle-cli.md 1.5).
     package var isInteractive: Bool
+    /// Off with `--noconsolelogging`: then only the file is written.
+    package var logsToConsole = true
 
     /// - Throws: ``AgentFailure`` that names the argument.
     package init(_ arguments: [String]) throws(AgentFailure) {
@@ -16,6 +19,8 @@ package struct AgentArguments: Hashable, Sendable {
             switch parts[0] {
             case "--noninteractive": isInteractive = false
             case "--console": isInteractive = true
+            case "--noconsolelogging": logsToConsole = false
+            case "--nologo": break
             case "--instance", "--config":
                 guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
                     throw AgentFailure(.failure, "Missing required value for option '\(parts[0])'.")
@@ -38,6 +43,15 @@ package struct AgentFailure: Error, Equatable, CustomStringConvertible {
     package var exitCode: ExitCode
     package var description: String
 
+    /// What follows the message on standard error, but for a controlled failure (tentacle-cli.md 1.4).
+    func closingLines(logDirectory: String?) -> [String] {
+        guard exitCode != .controlled else { return [] }
+        let rule = String(repeating: "-", count: 79)
+        let logs = logDirectory.map { ["Full error details are available in the log files at:", $0] } ?? []
+        return [rule, "Terminating process with exit code \(exitCode.rawValue)"] + logs
+            + ["If you need help, please send these log files to https://octopus.com/support", rule]
+    }
+
     package init(_ exitCode: ExitCode, _ description: String) {
         self.exitCode = exitCode
         self.description = description
@@ -47,6 +61,8 @@ package struct AgentFailure: Error, Equatable, CustomStringConvertible {
     package init(_ error: any Error) {
         switch error {
         case let error as AgentFailure: self = error
+        case let error as HalibutError where error.message.contains(" is in use"):
+            self.init(.failure, "A required communications port is already in use. \(error.message)")
         case let error as ConfigurationError:
             self.init(error.code == .instance || error.code == .permission ? .controlled : .failure, error.message)
         default: self.init(.failure, "\(error)")

@@ -12,10 +12,12 @@ final class AgentLog: Sendable {
 
     /// nil before there is a home directory, or when the directory cannot be written.
     private let path: String?
+    private let isOnConsole: Bool
     /// The day of the last line written, so that the first line of a new day moves the file away.
     private let day: Mutex<String>
 
-    init(homeDirectory: String?) {
+    init(homeDirectory: String?, isOnConsole: Bool = true) {
+        self.isOnConsole = isOnConsole
         let directory = homeDirectory.map { $0 + "/Logs" }
         path = directory.flatMap { directory in
             do {
@@ -31,9 +33,12 @@ final class AgentLog: Sendable {
 
     /// Info and warnings to standard output, errors to standard error, everything to the file.
     func write(_ level: Logger.Level, _ message: String) {
-        Self.write(message + "\n", to: level >= .error ? 2 : 1)
+        if isOnConsole { Self.write(message + "\n", to: level >= .error ? 2 : 1) }
         writeToFile(level, message)
     }
+
+    /// For what only a person at the console is told.
+    func writeToConsole(_ line: String) { Self.write(line + "\n", to: 2) }
 
     func writeToFile(_ level: Logger.Level, _ message: String) {
         guard let path else { return }

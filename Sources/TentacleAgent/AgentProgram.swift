@@ -21,20 +21,24 @@ package enum AgentProgram {
     /// Runs the agent until it is told to stop; returns the exit code of tentacle-cli.md 1.4.
     package static func main(_ arguments: [String]) async -> Int32 {
         let host = HostFiles.current()
+        var home: String?
         do {
             let arguments = try AgentArguments(arguments)
             let settings = try AgentSettings.load(arguments.selector, host: host)
+            home = settings.homeDirectory
             try await run(settings, arguments, host)
             return 0
         } catch {
             let failure = AgentFailure(error)
-            AgentLog(homeDirectory: nil).write(.error, failure.description)
+            let log = AgentLog(homeDirectory: home)
+            log.write(.critical, failure.description)
+            for line in failure.closingLines(logDirectory: home.map { "\($0)/Logs" }) { log.writeToConsole(line) }
             return failure.exitCode.rawValue
         }
     }
 
     private static func run(_ settings: AgentSettings, _ arguments: AgentArguments, _ host: HostFiles) async throws {
-        let log = AgentLog(homeDirectory: settings.homeDirectory)
+        let log = AgentLog(homeDirectory: settings.homeDirectory, isOnConsole: arguments.logsToConsole)
         let level = Logger.Level(tentacleName: host.variable("OCTOPUS__TENTACLE__LOGLEVEL"))
         let logger = Logger(label: "tentacle") { _ in AgentLogHandler(log: log, level: level) }
         log.writeToFile(
@@ -44,6 +48,7 @@ package enum AgentProgram {
         var settings = settings
         let identity = try settings.identity ?? makeIdentity(for: settings, host, logger)
         settings.identity = identity
+        settings.trustedServers = try fixCommunicationStyles(of: settings, host, logger)
         let loops = min(AgentServices.maximumEventLoops, System.coreCount)
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         var services = try AgentServices(
@@ -88,6 +93,28 @@ package enum AgentProgram {
         }
         logger.info("\(identity.thumbprint)")
         return identity
+    }
+}
+
+extension AgentProgram {
+    /// Servers that were trusted without saying how they get in touch dial us (tentacle-cli.md 15.1).
+    private static func fixCommunicationStyles(
+        of settings: AgentSettings,
+        _ host: HostFiles,
+        _ logger: Logger
+    ) throws -> [TrustedServer] {
+        guard !settings.noListen, settings.trustedServers.contains(where: { $0.communicationStyle == .none }) else {
+            return settings.trustedServers
+        }
+        return try TentacleConfiguration.update(settings.instance.configurationPath, host: host) { configuration in
+            var servers = try configuration.trustedServers()
+            for index in servers.indices where servers[index].communicationStyle == .none {
+                servers[index].communicationStyle = .listening
+                logger.info("Fixed communication style for: \(servers[index].thumbprint)")
+            }
+            configuration.setTrustedServers(servers)
+            return servers
+        }
     }
 }
 

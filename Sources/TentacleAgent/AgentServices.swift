@@ -77,6 +77,9 @@ struct AgentServices {
         let listener = settings.noListen ? nil : listeningService(dispatcher, trust, spool)
         if let listener { services.append(BackgroundService("listener") { try await listener.run() }) }
         services.append(announcement(listener))
+        if let home = settings.homeDirectory {
+            services.append(BackgroundService("heartbeat") { try await Heartbeat(directory: home).run() })
+        }
         return services
     }
 
@@ -93,11 +96,16 @@ struct AgentServices {
 
     private func pollingServices(_ dispatcher: AgentDispatcher, _ spool: SpoolDirectory) throws -> [any Service] {
         let connections = settings.effectivePollingConnectionCount(host: host)
-        return try settings.trustedServers.filter { $0.communicationStyle == .polling }.compactMap { server in
+        let servers = settings.trustedServers.filter { $0.communicationStyle == .polling }
+        if !servers.isEmpty { sayConnectionCount(connections) }
+        return try servers.compactMap { server in
             let subscription = server.subscriptionID ?? settings.squid.map { "poll://\($0.lowercased())/" }
-            guard let address = server.address, let subscription else {
+            guard let address = server.address, let subscription,
+                let endPoint = try? ServiceEndPoint(address, remoteThumbprint: Thumbprint(server.thumbprint))
+            else {
+                let name = server.address ?? server.thumbprint
                 logger.warning(
-                    "Configured to connect to server \(server.thumbprint), but its configuration is incomplete; skipping."
+                    "Configured to connect to server \(name), but its configuration is incomplete; skipping."
                 )
                 return nil
             }
@@ -109,7 +117,7 @@ struct AgentServices {
             )
             let service = try PollingService(
                 subscription: subscription,
-                server: ServiceEndPoint(address, remoteThumbprint: Thumbprint(server.thumbprint)),
+                server: endPoint,
                 identity: identity,
                 dispatcher: dispatcher,
                 connections: connections,
@@ -119,6 +127,16 @@ struct AgentServices {
             )
             logger.info("Starting \(connections) polling connections")
             return BackgroundService("polling \(address)") { try await service.run() }
+        }
+    }
+
+    private func sayConnectionCount(_ count: Int) {
+        if host.variable("TentaclePollingConnectionCount").flatMap({ UInt32($0) }) != nil {
+            logger.info(
+                "Requested polling connection count (from TentaclePollingConnectionCount environment variable): \(count)"
+            )
+        } else if settings.pollingConnectionCount != nil {
+            logger.info("Requested polling connection count (from Tentacle configuration): \(count)")
         }
     }
 
@@ -166,13 +184,16 @@ struct AgentServices {
     private func announcement(_ listener: ListeningService?) -> any Service {
         let notifier = SystemdNotifier(environment: host.environment)
         let watchdog = SystemdNotifier.watchdogInterval(environment: host.environment, processID: getpid())
-        let address = settings.listenAddress ?? "[::]"
+        let address = settings.listenAddress.map { $0.contains(":") ? "[\($0)]" : $0 } ?? "[::]"
         let port = settings.port
         let logger = logger
         return BackgroundService("announcement") {
             if let listener {
                 let bound = try await listener.boundPort
-                logger.info("listen://\(address):\(bound)/ Listener started")
+                let uri = "listen://\(address):\(bound)/"
+                let padding = String(repeating: " ", count: max(0, 30 - uri.utf8.count))
+                // The reference puts the number of a thread here.
+                logger.info("\(uri)\(padding)    1  Listener started")
                 logger.info("Agent listening on: \(address):\(port)")
             } else {
                 logger.info("Agent will not listen on any TCP ports")

@@ -34,6 +34,13 @@ struct CallArguments: Sendable {
     ///
     /// - Throws: ``RPCAmbiguousMethod`` when the arguments do not fit, as .NET's overload resolution would.
     func only<Contract: WireContract>(_ type: Contract.Type, of signature: String) throws -> Contract {
+        if parameters.count == 1, case .null = parameters[0] {
+            // Null fits any class; the method then trips over it.
+            throw RPCServiceError(
+                "Object reference not set to an instance of an object.",
+                typeName: "System.NullReferenceException"
+            )
+        }
         guard parameters.count == 1, case .document(let document) = parameters[0],
             document.typeName.map({ type.accepts(wireTypeName: $0) }) ?? true
         else { throw doNotFit(signature) }
