@@ -41,6 +41,7 @@ let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", packa
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
@@ -113,7 +114,7 @@ let package = Package(
             "DeploymentServer",
             [
                 "BSON", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", httpTypes,
-                hummingbird,
+                hummingbird, hummingbirdCore,
                 logging, mustache, nioCore, nioPosix, serviceLifecycle,
             ]
         ),

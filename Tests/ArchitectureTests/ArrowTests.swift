@@ -36,7 +36,8 @@ import Testing
         "ServerStore": ["ServerDomain", "GRDB"],
         "DeploymentServer": [
             "BSON", "Halibut", "HalibutProtocol", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts",
-            "HTTPTypes", "Hummingbird", "Logging", "Mustache", "NIOCore", "NIOPosix", "ServiceLifecycle",
+            "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "Mustache", "NIOCore", "NIOPosix",
+            "ServiceLifecycle",
         ],
         "tentacle-server": [
             "DeploymentServer", "HostIntegration", "ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals",

@@ -1,6 +1,7 @@
 import Foundation
 import Halibut
 import Hummingbird
+import HummingbirdCore
 package import Logging
 import NIOCore
 import SecureTransport
@@ -11,6 +12,9 @@ import Synchronization
 
 /// The whole server, put together; `run` returns when it has been told to stop.
 package struct CompanionServer: Service {
+    /// A connection on which no request is under way may stay open this long.
+    private static let idleTimeout = TimeAmount.seconds(30)
+
     private let configuration: ServerConfiguration
     private let logger: Logger
 
@@ -99,6 +103,7 @@ package struct CompanionServer: Service {
         return HTTPService(
             application: Application(
                 responder: CallbackResponder { request, _ in await entrance.respond(to: request) },
+                server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: idleTimeout)),
                 configuration: ApplicationConfiguration(
                     address: .hostname(configuration.http.host, port: configuration.http.port),
                     serverName: nil
