@@ -1,0 +1,285 @@
+import AgentConfiguration
+import BSON
+import Foundation
+import Halibut
+import Logging
+import SecureTransport
+import TentacleContracts
+import Testing
+
+/// The built program, reached over the network by a server that it trusts.
+@Suite(.timeLimit(.minutes(1))) struct DaemonTests {
+    private func call<Result: WireContract>(
+        _ daemon: Daemon,
+        _ service: String,
+        _ method: String,
+        _ parameters: [BSONValue],
+        as type: Result.Type
+    ) async throws -> Result {
+        let response = try await daemon.client.call(
+            daemon.endPoint,
+            service: service,
+            method: method,
+            parameters: parameters
+        )
+        return try BSONDecoder().decode(type, from: response.value)
+    }
+
+    private func encoded<Value: WireContract>(_ value: Value) throws -> BSONValue {
+        try BSONEncoder().encode(value, typeName: Value.wireTypeName)
+    }
+
+    @Test("runs a script of the second version, its files and environment included, and stops at SIGTERM")
+    func script() async throws {
+        let ended = try await Daemon.with { daemon in
+            let file = OutgoingDataStream(bytes: Array("The File Contents\n".utf8))
+            let command = StartScriptCommandV2(
+                scriptTicket: .unique(),
+                scriptBody: "exit 1",
+                taskID: "ServerTasks-1",
+                durationToWaitForScriptToFinish: .seconds(20),
+                scripts: [.bash: "cat foo.txt\necho home=$TentacleHome arg=$1 >&2\nexit 7"],
+                files: [ScriptFile(name: "foo.txt", contents: DataStreamReference(id: file.id, length: file.length))],
+                arguments: ["First"]
+            )
+            let response = try await daemon.client.call(
+                daemon.endPoint,
+                service: "IScriptServiceV2",
+                method: "StartScript",
+                parameters: [try encoded(command)],
+                streams: [file]
+            )
+            guard case .document(let document) = response.value else {
+                Issue.record("no object")
+                return
+            }
+            #expect(document["$type"] == .string(ScriptStatusResponseV2.wireTypeName))
+            let status = try BSONDecoder().decode(ScriptStatusResponseV2.self, from: response.value)
+            #expect(status.state == .complete)
+            #expect(status.exitCode == 7)
+            #expect(status.logs.contains { $0.source == .stdOut && $0.text == "The File Contents" })
+            let home = daemon.home.path
+            #expect(status.logs.contains { $0.source == .stdErr && $0.text == "home=\(home) arg=First" })
+            let work = daemon.home.appending(path: "Work/\(command.scriptTicket)").path
+            #expect(FileManager.default.fileExists(atPath: work))
+            _ = try await daemon.client.call(
+                daemon.endPoint,
+                service: "IScriptServiceV2",
+                method: "CompleteScript",
+                parameters: [try encoded(CompleteScriptCommandV2(ticket: command.scriptTicket))]
+            )
+            #expect(!FileManager.default.fileExists(atPath: work))
+            let log = try String(
+                contentsOf: daemon.home.appending(path: "Logs/OctopusTentacle.txt"),
+                encoding: .utf8
+            )
+            #expect(
+                log.contains(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{4}  +\d+  +\d+  INFO  Agent listening on: \[::\]:0/)
+            )
+            #expect(FileManager.default.fileExists(atPath: daemon.home.appending(path: "livez.heartbeat").path))
+        }
+        #expect(ended.status == 0)
+        #expect(ended.errors == "")
+        #expect(ended.output.contains("Agent will trust Octopus Servers with the thumbprint: "))
+    }
+
+    @Test("runs a script of the first version")
+    func firstVersion() async throws {
+        try await Daemon.with { daemon in
+            let command = StartScriptCommand(scriptBody: "echo hello", taskID: "ServerTasks-4711")
+            let ticket = try await call(
+                daemon,
+                "IScriptService",
+                "StartScript",
+                [try encoded(command)],
+                as: ScriptTicket.self
+            )
+            #expect(ticket.taskID.contains(/^\d{14}-4711-1$/))
+            var status: ScriptStatusResponse
+            var logs: [String] = []
+            var sequence: Int64 = 0
+            repeat {
+                status = try await call(
+                    daemon,
+                    "IScriptService",
+                    "getstatus",
+                    [try encoded(ScriptStatusRequest(ticket: ticket, lastLogSequence: sequence))],
+                    as: ScriptStatusResponse.self
+                )
+                logs += status.logs.filter { $0.source == .stdOut }.map(\.text)
+                sequence = status.nextLogSequence
+            } while status.state != .complete
+            #expect(status.exitCode == 0)
+            // The agent's own lines about the mutex come first.
+            #expect(logs.last == "hello")
+            let last = try await call(
+                daemon,
+                "IScriptService",
+                "CompleteScript",
+                [try encoded(CompleteScriptCommand(ticket: ticket, lastLogSequence: 0))],
+                as: ScriptStatusResponse.self
+            )
+            #expect(last.logs.contains { $0.text == "hello" })
+        }
+    }
+
+    @Test("takes and gives files; says what it can")
+    func files() async throws {
+        try await Daemon.with { daemon in
+            let capabilities = try await call(
+                daemon,
+                "ICapabilitiesServiceV2",
+                "GetCapabilities",
+                [],
+                as: CapabilitiesResponseV2.self
+            )
+            #expect(
+                capabilities.supportedCapabilities == ["IScriptService", "IFileTransferService", "IScriptServiceV2"]
+            )
+            let bytes = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 13) }
+            let stream = OutgoingDataStream(bytes: bytes)
+            let stored = try await daemon.client.call(
+                daemon.endPoint,
+                service: "IFileTransferService",
+                method: "UploadFile",
+                parameters: ["Files\\app.zip", stream.reference(typed: true)],
+                streams: [stream]
+            )
+            let result = try BSONDecoder().decode(UploadResult.self, from: stored.value)
+            #expect(result.fullPath == daemon.home.path + "/Files/app.zip")
+            #expect(result.length == 3_000_000)
+            #expect(result.hash?.uppercased() == Thumbprint(certificateDER: bytes).description)
+            let answer = try await daemon.client.call(
+                daemon.endPoint,
+                service: "IFileTransferService",
+                method: "DownloadFile",
+                parameters: ["Files/app.zip"]
+            )
+            #expect(try answer.streams.values.first?.readAll() == bytes)
+            let missing = try await daemon.client.call(
+                daemon.endPoint,
+                service: "IFileTransferService",
+                method: "DownloadFile",
+                parameters: ["Files/none"]
+            )
+            #expect(missing.value == .null)
+        }
+    }
+
+    @Test("errors of the agent have the texts that servers match on")
+    func errors() async throws {
+        try await Daemon.with { daemon in
+            func failure(_ service: String, _ method: String, _ parameters: [BSONValue]) async throws -> HalibutError {
+                try await #require(throws: HalibutError.self) {
+                    try await daemon.client.call(
+                        daemon.endPoint,
+                        service: service,
+                        method: method,
+                        parameters: parameters
+                    )
+                }
+            }
+            let service = try await failure("iscriptservice", "StartScript", [])
+            #expect(service.code == .serviceNotFound)
+            let method = try await failure("IScriptServiceV2", "StartScriptAsync", [])
+            #expect(method.code == .methodNotFound)
+            #expect(method.message.hasSuffix("ScriptServiceV2::StartScriptAsyncAsync not found"))
+            #expect(try await failure("IScriptServiceV2", "GetStatus", []).code == .ambiguousMethod)
+            #expect(try await failure("IScriptServiceV2", "GetStatus", ["text"]).code == .ambiguousMethod)
+            let wrong = try encoded(CompleteScriptCommandV2(ticket: .unique()))
+            #expect(try await failure("IScriptServiceV2", "GetStatus", [wrong]).code == .ambiguousMethod)
+            let null = try await failure("IScriptServiceV2", "GetStatus", [.null])
+            #expect(null.code == .invocation)
+            #expect(null.serverDetails?.contains(" ---> System.NullReferenceException: Object reference") == true)
+            let ticket = ScriptStatusRequestV2(ticket: ScriptTicket(taskID: "../../etc"), lastLogSequence: 0)
+            #expect(try await failure("IScriptServiceV2", "GetStatus", [encoded(ticket)]).code == .invocation)
+        }
+    }
+
+    @Test("an unknown ticket is complete with -45")
+    func unknownTicket() async throws {
+        try await Daemon.with { daemon in
+            let request = ScriptStatusRequestV2(ticket: .unique(), lastLogSequence: 0)
+            let status = try await call(
+                daemon,
+                "IScriptServiceV2",
+                "GetStatus",
+                [try encoded(request)],
+                as: ScriptStatusResponseV2.self
+            )
+            #expect(status.state == .complete)
+            #expect(status.exitCode == -45)
+            #expect(status.ticket.taskID == request.ticket.taskID)
+        }
+    }
+
+    @Test("a first start makes a certificate and repairs the way of contact")
+    func firstStart() async throws {
+        let server = Thumbprint(certificateDER: [1])
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: nil, server: nil) { configuration in
+                configuration.setTrustedServers([
+                    TrustedServer(thumbprint: server.description, communicationStyle: .none)
+                ])
+            }
+            // Standard input is empty: on the console that ends the agent.
+            let ended = try await Daemon.run(["--config", path, "--console"], in: folder)
+            #expect(ended.status == 0)
+            #expect(ended.output.contains("A new certificate has been generated and installed"))
+            #expect(ended.output.contains("Fixed communication style for: \(server)"))
+            #expect(ended.output.contains("Running. Press <enter> to shut down..."))
+            let configuration = try TentacleConfiguration.load(from: path, host: .current())
+            let identity = try #require(try configuration.identity())
+            #expect(ended.output.contains(identity.thumbprint.description))
+            #expect(try configuration.trustedServers().map(\.communicationStyle) == [.listening])
+        }
+    }
+
+    @Test("a port in use is exit code 100 and names the port")
+    func portInUse() async throws {
+        try await Daemon.with { daemon in
+            try await withScratch { folder in
+                let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil) {
+                    $0.set(.port, daemon.port)
+                }
+                let ended = try await Daemon.run(["--config", path, "--noninteractive"], in: folder)
+                #expect(ended.status == 100)
+                #expect(ended.errors.contains("A required communications port is already in use."))
+                #expect(ended.errors.contains("\(daemon.port)"))
+                #expect(ended.errors.contains("Terminating process with exit code 100"))
+            }
+        }
+    }
+
+    @Test(
+        "bad command lines and configurations are one line each",
+        arguments: [(["--bogus"], 1), (["--instance"], 100), (["--config", "/nonexistent/tentacle.config"], 1)]
+            as [([String], Int32)]
+    )
+    func badInput(arguments: [String], status: Int32) async throws {
+        try await withScratch { folder in
+            let ended = try await Daemon.run(arguments, in: folder)
+            #expect(ended.status == status)
+            #expect(ended.output == "")
+            #expect(!ended.errors.isEmpty)
+            if status == 1 { #expect(ended.errors.split(separator: "\n").count == 1) }
+        }
+    }
+
+    @Test("a caller that is not trusted gets no answer")
+    func untrusted() async throws {
+        try await Daemon.with { daemon in
+            let stranger = try HalibutClient(
+                identity: TLSIdentity.generate(commonName: "Stranger"),
+                logger: .init(label: "test")
+            )
+            var endPoint = daemon.endPoint
+            endPoint.retryCountLimit = 1
+            let error = await #expect(throws: HalibutError.self) {
+                try await stranger.call(endPoint, service: "ICapabilitiesServiceV2", method: "GetCapabilities")
+            }
+            #expect(error?.code == .network)
+            await stranger.close()
+        }
+    }
+}
