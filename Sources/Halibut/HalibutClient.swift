@@ -129,8 +129,9 @@ package final class HalibutClient: Sendable {
         while true {
             let failure: AttemptFailure
             switch await self.attempt(call) {
-            case .ready(let connection): return try await self.exchange(call, on: connection)
-            case .failed(let attempt): failure = attempt
+            case .answered(let answer): return answer
+            case .failedForGood(let error): throw error
+            case .notBegun(let attempt): failure = attempt
             }
             guard !Task.isCancelled else { throw HalibutError.cancelled(.connecting) }
             guard failure.mayRetry else { throw HalibutError.beforeRequestBegan(call.endPoint, failure) }
@@ -144,49 +145,55 @@ package final class HalibutClient: Sendable {
         }
     }
 
-    private enum Attempt {
-        case ready(PooledConnection)
-        case failed(AttemptFailure)
+    private enum Attempt: Sendable {
+        case answered(PollingQueues.Answer)
+        /// The request never began: another attempt may follow.
+        case notBegun(AttemptFailure)
+        case failedForGood(HalibutError)
     }
 
-    /// Gets a connection to the point where a request may be sent.
+    /// Makes the call over a pooled or a new connection.
     private func attempt(_ call: OutgoingCall) async -> Attempt {
         if let connection = self.pool.take(PoolKey(call.endPoint)) {
-            do {
-                try await connection.prepare(limits: self.limits, spool: self.spool)
-                return .ready(connection)
-            } catch {
-                connection.pipe.abort(error)
-                return .failed(AttemptFailure(cause: error.wireCause, onPooledConnection: true))
+            return await self.attempt(call, on: connection) { error in
+                AttemptFailure(cause: error.wireCause, onPooledConnection: true)
             }
         }
-        do {
+        let pipe: WirePipe
+        do throws(DialError) {
             let verification = PeerVerification.thumbprint(call.endPoint.remoteThumbprint)
-            let (pipe, _) = try await self.dialler.dial(call.endPoint, verification: verification)
-            let connection = PooledConnection(pipe: pipe)
-            do {
-                try await connection.prepare(limits: self.limits, spool: self.spool)
-                return .ready(connection)
-            } catch {
-                pipe.abort(error)
-                return .failed(AttemptFailure(preparing: error, own: self.identity.thumbprint))
-            }
+            pipe = try await self.dialler.dial(call.endPoint, verification: verification).0
         } catch {
-            return .failed(AttemptFailure(error))
+            return .notBegun(AttemptFailure(error))
         }
+        let own = self.identity.thumbprint
+        return await self.attempt(call, on: PooledConnection(pipe: pipe)) { AttemptFailure(preparing: $0, own: own) }
     }
 
-    private func exchange(_ call: OutgoingCall, on connection: PooledConnection) async throws -> PollingQueues.Answer {
-        do {
-            let answer = try await connection.exchange(call, limits: self.limits, spool: self.spool)
-            self.pool.put(connection, PoolKey(call.endPoint))
-            return answer
-        } catch let error as CancellationError {
-            connection.pipe.abort(error)
-            throw HalibutError.cancelled(.transferring)
-        } catch {
-            connection.pipe.abort(error)
-            throw HalibutError.afterRequestBegan(call.endPoint, error)
+    /// The whole exchange happens on the connection's event loop: one change of threads there and one back.
+    private func attempt(
+        _ call: OutgoingCall,
+        on connection: PooledConnection,
+        unprepared: @Sendable (any Error) -> AttemptFailure
+    ) async -> Attempt {
+        await LoopIsolation.run(on: connection.pipe.channel.eventLoop) {
+            do {
+                try await connection.prepare(limits: self.limits, spool: self.spool)
+            } catch {
+                connection.pipe.abort(error)
+                return .notBegun(unprepared(error))
+            }
+            do {
+                let answer = try await connection.exchange(call, limits: self.limits, spool: self.spool)
+                self.pool.put(connection, PoolKey(call.endPoint))
+                return .answered(answer)
+            } catch let error as CancellationError {
+                connection.pipe.abort(error)
+                return .failedForGood(.cancelled(.transferring))
+            } catch {
+                connection.pipe.abort(error)
+                return .failedForGood(.afterRequestBegan(call.endPoint, error))
+            }
         }
     }
 }

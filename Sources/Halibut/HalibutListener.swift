@@ -55,7 +55,11 @@ final class HalibutListener: Sendable {
         try await withThrowingDiscardingTaskGroup { group in
             try await server.executeThenClose { connections in
                 for try await pipe in connections {
-                    group.addTask { await ListenerSession(pipe: pipe, listener: self).run() }
+                    group.addTask {
+                        await LoopIsolation.run(on: pipe.channel.eventLoop) {
+                            await ListenerSession(pipe: pipe, listener: self).run()
+                        }
+                    }
                 }
             }
             group.cancelAll()

@@ -83,16 +83,23 @@ package final class PollingService: Sendable {
         case .failure(let error): return error.cause
         case .success(let connected): pipe = connected
         }
-        let stream = WireStream(pipe: pipe, limits: self.limits, spool: self.spool)
-        do {
-            try await self.serve(stream, &backoff)
-        } catch is CancellationError {
-            await self.end(stream)
-            return "the service stops"
-        } catch {
-            await self.end(stream)
-            return error.wireCause
+        let (wasIdentified, cause) = await LoopIsolation.run(on: pipe.channel.eventLoop) {
+            let stream = WireStream(pipe: pipe, limits: self.limits, spool: self.spool)
+            let identified = Flag()
+            do {
+                try await self.serve(stream, identified)
+            } catch {
+                await self.end(stream)
+                return (identified.isSet, error.wireCause)
+            }
         }
+        if wasIdentified { backoff.identified() }
+        return cause
+    }
+
+    /// Whether the server took us on this connection; the connection's task owns it.
+    private final class Flag {
+        var isSet = false
     }
 
     /// Attempts as in a call, but a refused connection ends them (halibut.md 11.2).
@@ -118,7 +125,7 @@ package final class PollingService: Sendable {
         stream.pipe.close()
     }
 
-    private func serve(_ stream: WireStream, _ backoff: inout PollingBackoff) async throws -> Never {
+    private func serve(_ stream: WireStream, _ identified: Flag) async throws -> Never {
         var machine = PollingServiceConnection()
         let peer = try await stream.pipe.waitUntilEstablished().peer?.thumbprint
         guard let peer else { throw WireError.connectionClosed }
@@ -129,7 +136,7 @@ package final class PollingService: Sendable {
         }
         switch machine.identityRead(try await self.readIdentity(stream)) {
         case .closeWithError(let error): throw error
-        case .resetBackoffThenReadRequest: backoff.identified()
+        case .resetBackoffThenReadRequest: identified.isSet = true
         }
         self.logger.debug("Polling as \(subscription)")
         while true {

@@ -17,6 +17,9 @@ struct RequestExecutor: Sendable {
     }
 
     /// Never fails: an error of the dispatcher is a response, too (halibut.md 8.1).
+    ///
+    /// The service's code runs off the event loop: it may take its time.
+    @concurrent
     func execute(_ request: RequestMessage, streams: [UUID: ReceivedDataStream], peer: Thumbprint) async -> Response {
         let call = RPCRequest(
             id: request.id,

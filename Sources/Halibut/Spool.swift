@@ -28,7 +28,8 @@ package final class SpoolDirectory: Sendable {
     }
 
     /// Creates an empty file for a stream of `length` bytes.
-    func makeFile(id: UUID, length: Int64) throws(HalibutError) -> SpoolFile {
+    @concurrent
+    func makeFile(id: UUID, length: Int64) async throws(HalibutError) -> SpoolFile {
         let directory = try self.directory()
         try Self.checkSpace(in: directory, for: length)
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue

@@ -12,7 +12,7 @@ import Musl
 final class SpoolWriter {
     /// Bytes per batch; two batches are in memory at most, one being filled and one being written.
     static let batchBytes = 1024 * 1024
-    /// Content up to this size is written in place: cheaper than a change of threads.
+    /// Content up to this size skips the thread pool: the concurrency pool is quicker at hand.
     private static let inlineBytes = 64 * 1024
 
     private let file: SpoolFile
@@ -35,7 +35,7 @@ final class SpoolWriter {
     /// Waits until everything is written and closes the file.
     func finish() async throws {
         if self.underWay == nil, self.batchedBytes <= Self.inlineBytes {
-            try Self.write(self.batch, to: self.file)
+            try await Self.writeSmall(self.batch, to: self.file)
         } else {
             try await self.startBatch()
             try await self.underWay?.get()
@@ -51,6 +51,11 @@ final class SpoolWriter {
         self.underWay = NIOThreadPool.singleton.runIfActive(eventLoop: self.eventLoop) {
             try Self.write(batch, to: file)
         }
+    }
+
+    @concurrent
+    private static func writeSmall(_ batch: [ByteBuffer], to file: SpoolFile) async throws {
+        try Self.write(batch, to: file)
     }
 
     private static func write(_ batch: [ByteBuffer], to file: SpoolFile) throws {

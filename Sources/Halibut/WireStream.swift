@@ -118,7 +118,7 @@ final class WireStream {
         while true {
             switch try reader.read(from: &self.buffer) {
             case .begin(let stream):
-                let file = try self.spool.makeFile(id: stream.id, length: stream.length)
+                let file = try await self.spool.makeFile(id: stream.id, length: stream.length)
                 streams[stream.id] = ReceivedDataStream(id: stream.id, length: stream.length, file: file)
                 writer = SpoolWriter(file: file, eventLoop: self.pipe.channel.eventLoop)
             case .content(let bytes): try await writer?.append(bytes)
