@@ -15,7 +15,7 @@ final class WireStream {
     private var buffer = ByteBuffer()
     private var received = CircularBuffer<ByteBuffer>()
     private var decoder: MessageDecoder
-    private var encoder = MessageEncoder()
+    private let encoder = MessageEncoder()
 
     init(pipe: WirePipe, limits: HalibutLimits, spool: SpoolDirectory) {
         self.pipe = pipe

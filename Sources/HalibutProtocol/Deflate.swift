@@ -1,11 +1,14 @@
 internal import CZlib
 internal import NIOCore
+internal import Synchronization
 
 /// Raw RFC 1951 inflation that stops at the final block and leaves what follows in the input (halibut.md 5.3).
 ///
 /// One owning class per `z_stream`: zlib keeps a pointer to the stream inside its own state, so it must not move. The
 /// memory lives exactly as long as the class, and input and output pointers only during one call: that makes it safe.
-@safe final class RawInflater {
+///
+/// `@unchecked`: one owner at a time; ``IdleZlib`` hands it on under its lock.
+@safe final class RawInflater: @unchecked Sendable {
     private let stream: UnsafeMutablePointer<z_stream>
     private var ready = false
 
@@ -67,8 +70,8 @@ internal import NIOCore
 
 /// Raw RFC 1951 deflation of a whole message, level 6: one stream, finished once, never flushed (halibut.md 5.2).
 ///
-/// Memory as in ``RawInflater``.
-@safe final class RawDeflater {
+/// Memory and `@unchecked` as in ``RawInflater``.
+@safe final class RawDeflater: @unchecked Sendable {
     private let stream: UnsafeMutablePointer<z_stream>
     private var ready = false
 
@@ -124,5 +127,28 @@ internal import NIOCore
         )
         guard status == Z_OK else { throw .invalidMessage("zlib could not be started (\(status)).") }
         self.ready = true
+    }
+}
+
+/// Compressors and decompressors that nobody uses at the moment.
+///
+/// One deflater takes 260 KB and one inflater 40 KB. Connections hold one only while a message passes, so that ten
+/// thousand idle ones cost nothing, and a call does not pay for setting one up.
+enum IdleZlib {
+    /// More than this many are freed: that many messages at the same time are rare.
+    private static let maximumCount = 8
+    private static let inflaters = Mutex<[RawInflater]>([])
+    private static let deflaters = Mutex<[RawDeflater]>([])
+
+    static func takeInflater() -> RawInflater { self.inflaters.withLock { $0.popLast() } ?? RawInflater() }
+
+    static func giveBack(_ inflater: RawInflater) {
+        self.inflaters.withLock { if $0.count < Self.maximumCount { $0.append(inflater) } }
+    }
+
+    static func takeDeflater() -> RawDeflater { self.deflaters.withLock { $0.popLast() } ?? RawDeflater() }
+
+    static func giveBack(_ deflater: RawDeflater) {
+        self.deflaters.withLock { if $0.count < Self.maximumCount { $0.append(deflater) } }
     }
 }

@@ -15,35 +15,40 @@ package enum MessageContent: Hashable, Sendable {
 /// There is no length in front: the deflate stream ends itself, and what follows it stays in the buffer.
 package struct MessageDecoder: ~Copyable {
     private let limits: HalibutLimits
-    private let inflater = RawInflater()
+    /// Held while a message passes.
+    private var inflater: RawInflater?
     private var inflated = ByteBuffer()
     private var compressedBytes = 0
-    private var active = false
 
     package init(limits: HalibutLimits) {
         self.limits = limits
     }
 
     /// Whether a message has begun and not ended.
-    package var isInsideMessage: Bool { self.active }
+    package var isInsideMessage: Bool { self.inflater != nil }
 
     /// The next message, or `nil` when all of the input is used and the message goes on.
     package mutating func decode(_ input: inout ByteBuffer) throws(WireError) -> MessageContent? {
-        if !self.active {
-            guard input.readableBytes > 0 else { return nil }
-            try self.inflater.reset()
-            self.active = true
-        }
+        guard input.readableBytes > 0 || self.isInsideMessage else { return nil }
+        let inflater: RawInflater
+        if let started = self.inflater { inflater = started } else { inflater = try Self.startInflater() }
+        self.inflater = inflater
         while true {
             let before = (input: input.readableBytes, output: self.inflated.readableBytes)
             let room = self.limits.maximumMessageBytes + 1 - before.output
-            let complete = try self.inflater.inflate(&input, into: &self.inflated, limit: room)
+            let complete = try inflater.inflate(&input, into: &self.inflated, limit: room)
             self.compressedBytes += before.input - input.readableBytes
             try self.checkSize()
             if complete { return try self.finish() }
             let progress = before.input != input.readableBytes || before.output != self.inflated.readableBytes
             guard progress else { return nil }
         }
+    }
+
+    private static func startInflater() throws(WireError) -> RawInflater {
+        let inflater = IdleZlib.takeInflater()
+        try inflater.reset()
+        return inflater
     }
 
     private func checkSize() throws(WireError) {
@@ -71,7 +76,8 @@ package struct MessageDecoder: ~Copyable {
             // A connection that carried one large message must not keep its memory.
             if self.inflated.capacity > 64 * 1024 { self.inflated = ByteBuffer() } else { self.inflated.clear() }
             self.compressedBytes = 0
-            self.active = false
+            self.inflater.map(IdleZlib.giveBack)
+            self.inflater = nil
         }
         return try MessageContent(bson: self.inflated, limits: self.limits)
     }
@@ -110,15 +116,16 @@ extension MessageContent {
     }
 }
 
-/// Writes messages; keeps zlib's tables for the next one.
-package struct MessageEncoder: ~Copyable {
-    private let deflater = RawDeflater()
-
+/// Writes messages.
+package struct MessageEncoder: Sendable {
     package init() {}
 
     /// Appends a whole message; it must go out before anything waits for an answer.
-    package mutating func encode(_ content: MessageContent, into buffer: inout ByteBuffer) throws(WireError) {
-        try self.deflater.deflate(try content.bsonBytes(), into: &buffer)
+    package func encode(_ content: MessageContent, into buffer: inout ByteBuffer) throws(WireError) {
+        let bytes = try content.bsonBytes()
+        let deflater = IdleZlib.takeDeflater()
+        try deflater.deflate(bytes, into: &buffer)
+        IdleZlib.giveBack(deflater)
     }
 
     /// The NUL request, compressed once and for all (halibut.md 18.2).

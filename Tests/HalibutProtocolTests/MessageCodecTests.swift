@@ -49,7 +49,7 @@ struct MessageCodecTests {
 
     private func encode(_ content: MessageContent) throws -> [UInt8] {
         var buffer = ByteBuffer()
-        var encoder = MessageEncoder()
+        let encoder = MessageEncoder()
         try encoder.encode(content, into: &buffer)
         return buffer.rest
     }

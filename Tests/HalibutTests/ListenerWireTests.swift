@@ -34,7 +34,7 @@ struct ListenerWireTests {
             parameters: parameters
         )
         var buffer = ByteBuffer()
-        var encoder = MessageEncoder()
+        let encoder = MessageEncoder()
         try encoder.encode(.document(message.document), into: &buffer)
         return Array(buffer.readableBytesView)
     }
