@@ -119,8 +119,7 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
         durable: Bool
     ) throws(WorkspaceFileError) {
         let next = name + ".next"
-        let file = unsafe openat(descriptor, next, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode)
-        guard file >= 0 else { throw WorkspaceFileError("create", next, number: errno) }
+        let file = try openNext(next, mode: mode)
         defer { close(file) }
         try Self.write(contents, to: file, name: next)
         guard ftruncate(file, off_t(contents.count)) == 0 else {
@@ -135,10 +134,30 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
 
     /// Sets blocks aside for the next `replace` of this file, so that the last one works on a full disk.
     package func reserveNext(of name: String, bytes: Int) {
-        let file = unsafe openat(descriptor, name + ".next", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard file >= 0 else { return }
+        guard let file = try? openNext(name + ".next", mode: 0o644) else { return }
         defer { close(file) }
         _ = posix_fallocate(file, 0, off_t(bytes))
+    }
+
+    /// The temporary file of a replacement, new or left from before.
+    ///
+    /// One that another user left (a launcher of root that was killed) is removed first; so is one with a second name,
+    /// which could be anybody's file.
+    private func openNext(_ name: String, mode: mode_t) throws(WorkspaceFileError) -> Int32 {
+        for _ in 0..<2 {
+            let file = unsafe openat(descriptor, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode)
+            if file >= 0 {
+                var facts = stat()
+                if unsafe fstat(file, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, facts.st_nlink == 1 {
+                    return file
+                }
+                close(file)
+            } else if errno != EACCES, errno != ELOOP, errno != ENXIO {
+                throw WorkspaceFileError("create", name, number: errno)
+            }
+            remove(name)
+        }
+        throw WorkspaceFileError("trust", name, number: EPERM)
     }
 
     package func remove(_ name: String) { _ = unsafe unlinkat(descriptor, name, 0) }

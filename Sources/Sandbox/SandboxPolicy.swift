@@ -1,4 +1,4 @@
-import Glibc
+internal import CLinux
 
 /// The named rules a script runs under (DESIGN.md 7); so far they differ in the process tree only.
 package enum SandboxPolicy: String, Sendable, CaseIterable {
@@ -16,9 +16,7 @@ package struct SandboxPrivileges: Equatable, Sendable {
 
     /// CAP_SYS_ADMIN is in the effective set.
     package static var current: SandboxPrivileges {
-        let text = ProcessTable.read("/proc/self/status")
-        let line = text.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
-        let digits = line?.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) } ?? 0
-        return SandboxPrivileges(canMakeNamespaces: digits >> 21 & 1 == 1)
+        let administration: UInt32 = 21
+        return SandboxPrivileges(canMakeNamespaces: clinux_has_capability(administration) == 1)
     }
 }

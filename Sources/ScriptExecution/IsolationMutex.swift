@@ -103,7 +103,7 @@ final class IsolationMutex: Sendable {
 
     /// True when the lock is held; a cancel that came first wins nothing (the launcher is told later).
     private static func wait(for signal: OneShotSignal, or cancel: OneShotSignal, upTo: Duration) async -> Bool {
-        if signal.isFired { return !cancel.isFired || signal.isFired }
+        if signal.isFired { return true }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await signal.wait() }
             group.addTask { await cancel.wait() }

@@ -9,7 +9,7 @@ enum LastResort {
 
     static func reserve(_ directory: borrowing WorkspaceDirectory) {
         directory.reserveNext(of: ScriptStateRecord.fileName, bytes: 4096)
-        let file = unsafe clinux_open_beneath(directory.descriptor, fileName, O_WRONLY | O_CREAT, 0o600)
+        let file = unsafe clinux_open_beneath(directory.descriptor, fileName, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard file >= 0 else { return }
         _ = posix_fallocate(file, 0, bytes)
         close(file)
@@ -26,7 +26,7 @@ enum UserName {
         let file = unsafe clinux_open("/etc/passwd", O_RDONLY, 0)
         guard file >= 0 else { return user }
         defer { close(file) }
-        var buffer = [UInt8](repeating: 0, count: 65_536)
+        var buffer = [UInt8](repeating: 0, count: 16_384)
         let count = unsafe read(file, &buffer, buffer.count)
         for line in buffer.prefix(max(0, count)).split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 3, omittingEmptySubsequences: false)

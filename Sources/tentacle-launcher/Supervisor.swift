@@ -50,7 +50,6 @@ struct Supervisor: ~Copyable {
     private var directoryPath: String { settings.path(of: ticket) }
 
     mutating func run(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
-        LastResort.reserve(directory)
         _ = clinux_prctl(PR_SET_CHILD_SUBREAPER, 1)
         do {
             try log.append([
@@ -63,6 +62,8 @@ struct Supervisor: ~Copyable {
                 ),
             ])
             start(directory, log)
+            // Behind the start, which need not wait for the disk.
+            LastResort.reserve(directory)
         } catch {
             perform(machine.logFailed(error.description), directory, log)
         }

@@ -190,6 +190,25 @@ struct LogDirectory: ~Copyable {
         #expect(try log.directory.lockHolder() == .nobody)
     }
 
+    @Test("a temporary file that is a link, or has a second name, is not written through")
+    func plantedLinks() throws {
+        let log = try LogDirectory()
+        let victim = log.path + "/victim"
+        try Data("untouched".utf8).write(to: URL(filePath: victim))
+        for plant in [symlink, link] {
+            #expect(plant(victim, log.path + "/f.next") == 0)
+            log.directory.reserveNext(of: "f", bytes: 4096)
+            try? FileManager.default.removeItem(atPath: log.path + "/f.next")
+            #expect(plant(victim, log.path + "/f.next") == 0)
+            try log.directory.replace("f", with: Array("new".utf8), durable: false)
+            #expect(try log.directory.read("f", limit: 100) == Array("new".utf8))
+            #expect(try String(contentsOfFile: victim, encoding: .utf8) == "untouched")
+            #expect(link(victim, log.path + "/Output.log") == 0)
+            #expect(throws: WorkspaceFileError.self) { _ = try OutputLogWriter(log.directory).descriptor }
+            try FileManager.default.removeItem(atPath: log.path + "/Output.log")
+        }
+    }
+
     @Test("replacing leaves one whole file, also over blocks reserved before")
     func replace() throws {
         let log = try LogDirectory()

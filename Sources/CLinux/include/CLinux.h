@@ -131,6 +131,15 @@ static inline int clinux_next_signal(int descriptor) {
         ? (int)information.ssi_signo : 0;
 }
 
+/// Whether a capability (its number) is in the effective set of this process.
+static inline int clinux_has_capability(unsigned number) {
+    struct { uint32_t version; int32_t pid; } header = {0x20080522, 0};
+    struct { uint32_t effective, permitted, inheritable; } data[2];
+    memset(data, 0, sizeof data);
+    if (syscall(SYS_capget, &header, data) < 0) return 0;
+    return (data[number / 32].effective >> (number % 32)) & 1;
+}
+
 /// A pipe with both ends close-on-exec.
 static inline int clinux_pipe(int ends[2]) {
     long result = syscall(SYS_pipe2, ends, O_CLOEXEC);

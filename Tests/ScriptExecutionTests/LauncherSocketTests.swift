@@ -1,0 +1,72 @@
+import Dispatch
+import Foundation
+import Glibc
+import LauncherProtocol
+import Testing
+
+@testable import ScriptExecution
+
+/// What systemd does with `Accept=yes`: one launcher for each connection, the connection as its standard input.
+private final class LauncherSocket: Sendable {
+    private let listener: Int32
+
+    init(path: String, launcher: String, workDirectory: String) throws {
+        let listener = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        self.listener = listener
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(result == 0 && listen(listener, 8) == 0)
+        DispatchQueue(label: "launcher socket").async {
+            while case let connection = accept(listener, nil, nil), connection >= 0 {
+                let process = Process()
+                process.executableURL = URL(filePath: launcher)
+                process.arguments = ["--work", workDirectory]
+                process.standardInput = FileHandle(fileDescriptor: connection, closeOnDealloc: true)
+                try? process.run()
+            }
+        }
+    }
+
+    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+
+    deinit { close(listener) }
+}
+
+@Suite struct LauncherSocketTests {
+    @Test("scripts start, and are cancelled, through a socket; the connection ends before the script does")
+    func overSocket() async throws {
+        let launcher = try #require(ScriptFixture.launcherPath)
+        let home = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: home) }
+        let path = home + "/launcher.sock"
+        let server = try LauncherSocket(path: path, launcher: launcher, workDirectory: home + "/Work")
+        defer { server.stop() }
+        let client = LauncherClient(workDirectory: "/nowhere", socketPath: path, executable: nil)
+        try await ScriptFixture(home: home, launcher: client).running { fixture in
+            let status = try await fixture.run("echo hello; exit 3", ticket: "one")
+            #expect(ScriptFixture.output(status) == ["hello"])
+            #expect(status.exitCode == 3)
+            let gate = try Gate(fixture)
+            try await fixture.runToGate(gate, ticket: "two")
+            let cancelled = try await fixture.service.cancel(ticket: "two", after: 0, generation: .v2)
+            #expect(cancelled.exitCode == ScriptExitCode.cancelled)
+        }
+    }
+
+    @Test("without a launcher a script ends with -42 and says what to do")
+    func noLauncher() async throws {
+        let client = LauncherClient(workDirectory: "/nowhere", socketPath: "/nowhere.sock", executable: nil)
+        try await ScriptFixture.with(launcher: client) { fixture in
+            let status = try await fixture.run("echo hello")
+            #expect(status.exitCode == ScriptExitCode.couldNotStart)
+            #expect(status.logs.last?.text.contains("there is no launcher") == true)
+        }
+    }
+}
