@@ -1,3 +1,4 @@
+internal import CLinux
 package import FoundationEssentials
 internal import Glibc
 internal import LauncherProtocol
