@@ -43,6 +43,11 @@ final class RunningProgram: Sendable {
         await output.line(containing: text)
     }
 
+    /// The same on standard error, where a server's log goes.
+    func errorLine(containing text: String) async -> String? {
+        await errors.line(containing: text)
+    }
+
     /// Waits for the end of the program and of its output.
     func outcome() async -> Outcome {
         var status: Int32 = -1

@@ -70,7 +70,7 @@ final class TentacleFixture: Sendable {
                 "127.0.0.1:0",
             ]
         )
-        let line = try #require(await program.line(containing: "\"httpUrl\""), "the server ended early")
+        let line = try #require(await program.errorLine(containing: "\"httpUrl\""), "the server ended early")
         let json = try #require(line.firstIndex(of: "{").map { line[$0...] })
         let server = try ServerUnderTest(ready: Data(json.utf8), program: program)
         try await server.post("/api/Spaces-1/environments", ["Name": "Test"])
