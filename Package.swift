@@ -144,7 +144,10 @@ let package = Package(
         ),
         tests("LauncherProtocolTests", ["LauncherProtocol"]),
         tests("SandboxTests", ["Sandbox"]),
-        tests("ScriptExecutionTests", ["CLinux", "LauncherProtocol", "ScriptExecution", "tentacle-launcher", logging]),
+        tests(
+            "ScriptExecutionTests",
+            ["CLinux", "LauncherProtocol", "ScriptExecution", "SecureTransport", "tentacle-launcher", logging]
+        ),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
         tests("HostIntegrationTests", ["HostIntegration", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),

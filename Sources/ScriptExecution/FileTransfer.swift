@@ -18,12 +18,21 @@ package struct FileTransfer: Sendable {
         package var length: Int64
     }
 
+    /// Makes the SHA-1 of one upload; handed in, so that this module needs no crypto library.
+    package typealias MakeDigest = @Sendable () -> any UploadDigest
+
     private let homeDirectory: String?
     private let disk: DiskSpaceCheck
+    private let makeDigest: MakeDigest
 
-    package init(homeDirectory: String?, disk: DiskSpaceCheck = DiskSpaceCheck()) {
+    package init(
+        homeDirectory: String?,
+        disk: DiskSpaceCheck = DiskSpaceCheck(),
+        makeDigest: @escaping MakeDigest
+    ) {
         self.homeDirectory = homeDirectory
         self.disk = disk
+        self.makeDigest = makeDigest
     }
 
     /// Stores what was received: a sibling temporary file, then rename, so that nobody sees half a file.
@@ -75,24 +84,50 @@ package struct FileTransfer: Sendable {
         }
         try disk.require(DiskSpaceCheck.uploadBytes(length: contents.length), in: parent)
         let temporary = parent + "/.upload-" + UUID().uuidString
-        let file = unsafe clinux_open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
-        guard file >= 0 else { throw ScriptWorkspaces.failure("create", temporary, -file) }
-        var hash = SHA1()
-        var length: Int64 = 0
+        let digest = makeDigest()
         do {
-            defer { close(file) }
-            try contents.forEachChunk { chunk in
-                try FileBytes.write(chunk, to: file, name: path)
-                hash.update(chunk)
-                length += Int64(chunk.count)
-            }
+            let length = try place(contents, at: temporary, digest)
             guard unsafe rename(temporary, path) == 0 else {
                 throw ScriptWorkspaces.failure("replace", path, errno)
             }
+            return Uploaded(fullPath: path, hash: digest.finish(), length: length)
         } catch {
             _ = unsafe unlink(temporary)
             throw error
         }
-        return Uploaded(fullPath: path, hash: hash.hexDigest(), length: length)
     }
+
+    /// Makes the bytes a file and digests them; returns how many there are.
+    private func place(_ contents: StagedStream, at temporary: String, _ digest: any UploadDigest) throws -> Int64 {
+        let file = unsafe clinux_open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o666)
+        guard file >= 0 else { throw ScriptWorkspaces.failure("create", temporary, -file) }
+        defer { close(file) }
+        var length: Int64 = 0
+        // A spool file on the same file system becomes the upload itself: nothing is copied. It takes over the mode of
+        // the file just made, since spool files are private.
+        var facts = stat()
+        if case .file(let spool, _) = contents, unsafe fstat(file, &facts) == 0, unsafe rename(spool, temporary) == 0 {
+            guard unsafe chmod(temporary, facts.st_mode & 0o777) == 0 else {
+                throw ScriptWorkspaces.failure("change the mode of", temporary, errno)
+            }
+            try StagedStream.file(path: temporary, length: contents.length).forEachChunk { chunk in
+                digest.update(chunk)
+                length += Int64(chunk.count)
+            }
+            return length
+        }
+        try contents.forEachChunk { chunk in
+            try FileBytes.write(chunk, to: file, name: temporary)
+            digest.update(chunk)
+            length += Int64(chunk.count)
+        }
+        return length
+    }
+}
+
+/// A SHA-1 fed piece by piece.
+package protocol UploadDigest: AnyObject {
+    func update(_ bytes: ArraySlice<UInt8>)
+    /// 40 lower-case hexadecimal digits; called once.
+    func finish() -> String
 }

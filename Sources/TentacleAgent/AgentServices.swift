@@ -58,7 +58,7 @@ struct AgentServices {
         )
         let dispatcher = AgentDispatcher(
             scripts: scripts,
-            files: FileTransfer(homeDirectory: settings.homeDirectory)
+            files: FileTransfer(homeDirectory: settings.homeDirectory, makeDigest: { SHA1Digest() })
         )
         let spool = try makeSpool(home: home)
         let cleaner = WorkspaceCleaner(
