@@ -80,6 +80,7 @@ let package = Package(
         library("Halibut", ["BSON", "HalibutProtocol", "SecureTransport", nioCore, nioPosix, logging]),
         library("HalibutTesting", ["BSON", "Halibut", "HalibutProtocol", "SecureTransport", nioCore, nioEmbedded]),
         library("TentacleContracts"),
+        library("ProcessTesting", ["CLinux"], callsC: true),
 
         // Scripts.
         library("LauncherProtocol", callsC: true),
@@ -136,17 +137,23 @@ let package = Package(
         // Tests.
         tests("BSONTests", ["BSON"]),
         tests("TentacleContractsTests", ["BSON", "TentacleContracts"]),
-        tests("SecureTransportTests", ["SecureTransport", nioCore, nioPosix]),
+        tests("SecureTransportTests", ["ProcessTesting", "SecureTransport", nioCore, nioPosix]),
         tests("HalibutProtocolTests", ["BSON", "HalibutProtocol", nioCore]),
         tests(
             "HalibutTests",
-            ["BSON", "Halibut", "HalibutProtocol", "HalibutTesting", "SecureTransport", logging, nioCore, nioPosix]
+            [
+                "ProcessTesting", "BSON", "Halibut", "HalibutProtocol", "HalibutTesting", "SecureTransport", logging,
+                nioCore, nioPosix,
+            ]
         ),
         tests("LauncherProtocolTests", ["LauncherProtocol"]),
         tests("SandboxTests", ["Sandbox"]),
         tests(
             "ScriptExecutionTests",
-            ["CLinux", "LauncherProtocol", "ScriptExecution", "SecureTransport", "tentacle-launcher", logging]
+            [
+                "ProcessTesting", "CLinux", "LauncherProtocol", "ScriptExecution", "SecureTransport",
+                "tentacle-launcher", logging,
+            ]
         ),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
         tests("HostIntegrationTests", ["HostIntegration", logging]),
@@ -158,6 +165,7 @@ let package = Package(
         tests(
             "TentacleAgentTests",
             [
+                "ProcessTesting",
                 "AgentConfiguration", "BSON", "Halibut", "ScriptExecution", "SecureTransport", "TentacleAgent",
                 "TentacleContracts", "tentacle-agent", "tentacle-launcher", logging,
             ]
@@ -171,8 +179,8 @@ let package = Package(
                 "TentacleContracts", httpTypes, hummingbird, logging, nioCore,
             ]
         ),
-        tests("ArchitectureTests", []),
-        tests("IntegrationTests", []),
+        tests("ArchitectureTests", ["ProcessTesting"]),
+        tests("IntegrationTests", ["ProcessTesting"]),
     ]
 )
 

@@ -47,7 +47,12 @@ final class RawConnection: Sendable {
         let established = channel.eventLoop.makePromise(of: Void.self)
         try await channel.eventLoop.submit {
             let collector = Collector(established) { bytes in connection.received.withLock { $0 += bytes } }
-            try channel.pipeline.syncOperations.addHandler(collector)
+            do {
+                try channel.pipeline.syncOperations.addHandler(collector)
+            } catch {
+                // The listener was quicker and has hung up already.
+                return established.succeed()
+            }
             if !tls || !channel.isActive { established.succeed() }
         }.get()
         try? await channel.setOption(.autoRead, value: true).get()

@@ -1,4 +1,5 @@
 import Foundation
+import ProcessTesting
 import Testing
 
 /// What a user gets who types something wrong: one line that says what to do, the exit code of the spec, no traces.

@@ -1,4 +1,5 @@
 import Foundation
+import ProcessTesting
 import Testing
 
 /// A running `tentacle-server`, driven over its REST API as `curl` would.
@@ -100,7 +101,7 @@ struct ServerUnderTest: Sendable {
 
     private func curl(_ arguments: [String]) async throws -> String {
         let outcome = try await RunningProgram(
-            URL(fileURLWithPath: "/usr/bin/curl"),
+            "/usr/bin/curl",
             ["-sSN", "--max-time", "120"] + arguments
         ).outcome()
         try #require(outcome.status == 0, "curl \(arguments.last ?? ""): \(outcome.errors)")

@@ -1,4 +1,5 @@
 import Foundation
+import ProcessTesting
 import Synchronization
 import Testing
 
@@ -71,7 +72,8 @@ final class TentacleFixture: Sendable {
             ]
         )
         let line = try #require(await program.errorLine(containing: "\"httpUrl\""), "the server ended early")
-        let json = try #require(line.firstIndex(of: "{").map { line[$0...] })
+        // A log line with the object as metadata.
+        let json = try #require(line.firstMatch(of: #/\{.*\}/#)?.output)
         let server = try ServerUnderTest(ready: Data(json.utf8), program: program)
         try await server.post("/api/Spaces-1/environments", ["Name": "Test"])
         return server
@@ -100,10 +102,10 @@ final class TentacleFixture: Sendable {
     {
         let machine = ["TentacleMachineConfigurationHomeDirectory": folder.appending(path: "machine").path]
         return try RunningProgram(
-            Self.programs.appending(path: program),
+            Self.programs.appending(path: program).path,
             arguments,
             environment: machine.merging(environment) { _, given in given },
-            folder: folder
+            folder: folder.path
         )
     }
 }
