@@ -28,7 +28,7 @@ package final class RunningProgram: Sendable {
     package let processIdentifier: Int32
     private let output = LineStream()
     private let errors = LineStream()
-    private let exit: AsyncStream<Int32>
+    private let exit = ExitStatus()
 
     /// Starts a program with the test's own environment and `environment` on top.
     package init(
@@ -46,17 +46,10 @@ package final class RunningProgram: Sendable {
             input: input
         )
         processIdentifier = spawned.process
-        let (exit, ended) = AsyncStream<Int32>.makeStream()
-        self.exit = exit
-        let (output, errors) = (output, errors)
+        let (output, errors, exit) = (output, errors, exit)
+        Thread.detachNewThread { output.read(spawned.output) }
         Thread.detachNewThread { errors.read(spawned.errors) }
-        Thread.detachNewThread {
-            output.read(spawned.output)
-            var status: Int32 = 0
-            while unsafe waitpid(spawned.process, &status, 0) < 0, errno == EINTR {}
-            ended.yield(clinux_exit_status(status))
-            ended.finish()
-        }
+        Thread.detachNewThread { exit.wait(for: spawned.process) }
     }
 
     /// The first line of standard output not yet looked at that contains `text`; nil when the output ended without one.
@@ -69,15 +62,56 @@ package final class RunningProgram: Sendable {
         await errors.line(containing: text)
     }
 
+    /// Waits for the end of the program; what it started may still hold its output.
+    @discardableResult
+    package func exited() async -> Int32 {
+        await exit.value()
+    }
+
     /// Waits for the end of the program and of its output.
     package func outcome() async -> Outcome {
-        var status: Int32 = -1
-        for await ended in exit { status = ended }
-        return Outcome(status: status, output: await output.whole(), errors: await errors.whole())
+        Outcome(status: await exited(), output: await output.whole(), errors: await errors.whole())
     }
 
     package func send(signal: Int32) {
         kill(processIdentifier, signal)
+    }
+}
+
+/// How a process ended, for any number of tasks that wait for it.
+private final class ExitStatus: Sendable {
+    private enum State {
+        case running([CheckedContinuation<Int32, Never>])
+        case ended(Int32)
+    }
+
+    private let state = Mutex(State.running([]))
+
+    /// Blocks the calling thread until the process ends.
+    func wait(for process: pid_t) {
+        var status: Int32 = 0
+        while unsafe waitpid(process, &status, 0) < 0, errno == EINTR {}
+        let result = clinux_exit_status(status)
+        let waiters = state.withLock { state in
+            guard case .running(let waiters) = state else { return [CheckedContinuation<Int32, Never>]() }
+            state = .ended(result)
+            return waiters
+        }
+        for waiter in waiters { waiter.resume(returning: result) }
+    }
+
+    func value() async -> Int32 {
+        await withCheckedContinuation { continuation in
+            let result: Int32? = state.withLock { state in
+                switch state {
+                case .ended(let result): return result
+                case .running(let waiters):
+                    state = .running(waiters + [continuation])
+                    return nil
+                }
+            }
+            if let result { continuation.resume(returning: result) }
+        }
     }
 }
 

@@ -72,7 +72,7 @@ final class AgentUnderTest: Sendable {
     func end(signal: Int32) async {
         let program = running.withLock { $0 }
         program?.send(signal: signal)
-        _ = await program?.outcome()
+        await program?.exited()
     }
 }
 

@@ -57,7 +57,7 @@ final class TentacleFixture: Sendable {
         let running = try launch(program, arguments, environment: environment)
         cleanUp.add {
             running.send(signal: SIGTERM)
-            _ = await running.outcome()
+            await running.exited()
         }
         return running
     }
