@@ -6,20 +6,24 @@ import SecureTransport
 enum PingPong {
     /// Round-trip times of `count` exchanges of `bytes` bytes each way on one connection.
     static func roundTrips(count: Int, bytes: Int) async throws -> [Duration] {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let times = try await measure(count: count, bytes: bytes, group: group)
-        try await group.shutdownGracefully()
+        // A loop of its own for each side, as the two processes of a remote call have.
+        let near = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let far = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let times = try await measure(count: count, bytes: bytes, near: near, far: far)
+        try await near.shutdownGracefully()
+        try await far.shutdownGracefully()
         return times
     }
 
     private static func measure(
         count: Int,
         bytes: Int,
-        group: MultiThreadedEventLoopGroup
+        near: MultiThreadedEventLoopGroup,
+        far: MultiThreadedEventLoopGroup
     ) async throws -> [Duration] {
         let server = try TLSContext(server: .generate())
         let client = try TLSContext(client: .generate())
-        let listener = try await ServerBootstrap(group: group)
+        let listener = try await ServerBootstrap(group: far)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -30,8 +34,8 @@ enum PingPong {
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
-        let promise = group.any().makePromise(of: [Duration].self)
-        let dialler = try await ClientBootstrap(group: group)
+        let promise = near.any().makePromise(of: [Duration].self)
+        let dialler = try await ClientBootstrap(group: near)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -204,6 +204,7 @@ struct AgentServices {
                 logger.warning("The service manager could not be told that the agent is ready: \(error)")
             }
             defer { try? notifier?.notify(.stopping) }
+            StartupCode.release()
             if let notifier, let watchdog {
                 try await WatchdogPinger(notifier: notifier, interval: watchdog).run()
             } else {
