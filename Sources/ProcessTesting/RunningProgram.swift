@@ -63,9 +63,15 @@ package final class RunningProgram: Sendable {
     }
 
     /// Waits for the end of the program; what it started may still hold its output.
+    ///
+    /// Kills it when the task is cancelled, as by a time limit.
     @discardableResult
     package func exited() async -> Int32 {
-        await exit.value()
+        await withTaskCancellationHandler {
+            await exit.value()
+        } onCancel: {
+            send(signal: SIGKILL)
+        }
     }
 
     /// Waits for the end of the program and of its output.
@@ -73,8 +79,18 @@ package final class RunningProgram: Sendable {
         Outcome(status: await exited(), output: await output.whole(), errors: await errors.whole())
     }
 
+    /// Runs `body`, then asks the program to end and waits until it has, also when the body fails.
+    package func whileRunning<Value>(_ body: () async throws -> Value) async throws -> Value {
+        let result: Result<Value, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        send(signal: SIGTERM)
+        await exited()
+        return try result.get()
+    }
+
+    /// Does nothing when the program is over: its number may be another's by now.
     package func send(signal: Int32) {
-        kill(processIdentifier, signal)
+        exit.send(signal: signal, to: processIdentifier)
     }
 }
 
@@ -89,15 +105,22 @@ private final class ExitStatus: Sendable {
 
     /// Blocks the calling thread until the process ends.
     func wait(for process: pid_t) {
-        var status: Int32 = 0
-        while unsafe waitpid(process, &status, 0) < 0, errno == EINTR {}
-        let result = clinux_exit_status(status)
-        let waiters = state.withLock { state in
-            guard case .running(let waiters) = state else { return [CheckedContinuation<Int32, Never>]() }
+        // Its number stays taken until `waitpid`.
+        var information = unsafe siginfo_t()
+        while unsafe waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+        let (result, waiters) = state.withLock { state in
+            var status: Int32 = 0
+            unsafe waitpid(process, &status, 0)
+            let result = clinux_exit_status(status)
+            guard case .running(let waiters) = state else { return (result, [CheckedContinuation<Int32, Never>]()) }
             state = .ended(result)
-            return waiters
+            return (result, waiters)
         }
         for waiter in waiters { waiter.resume(returning: result) }
+    }
+
+    func send(signal: Int32, to process: pid_t) {
+        state.withLock { if case .running = $0 { kill(process, signal) } }
     }
 
     func value() async -> Int32 {

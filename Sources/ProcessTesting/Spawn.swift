@@ -72,19 +72,15 @@ enum Spawn {
         case .none: return (unsafe open("/dev/null", O_RDONLY | O_CLOEXEC), true)
         case .descriptor(let descriptor): return (descriptor, false)
         case .text(let text):
-            let pipe = try makePipe()
-            // On a thread of its own: the text may be larger than the pipe.
-            Thread.detachNewThread {
-                var bytes = Array(text.utf8)[...]
-                while !bytes.isEmpty {
-                    let count = unsafe bytes.withUnsafeBytes { unsafe write(pipe.write, $0.baseAddress, $0.count) }
-                    if count < 0, errno == EINTR { continue }
-                    guard count > 0 else { break }
-                    bytes = bytes.dropFirst(count)
-                }
-                close(pipe.write)
+            // A nameless file: a pipe might be too small for it, and its reader gone.
+            let path = FileManager.default.temporaryDirectory.appending(path: "input-\(UUID().uuidString)").path
+            let file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+            unsafe unlink(path)
+            let bytes = Array(text.utf8)
+            guard file >= 0, unsafe pwrite(file, bytes, bytes.count, 0) == bytes.count else {
+                throw SpawnFailure(program: path, reason: unsafe String(cString: strerror(errno)))
             }
-            return (pipe.read, true)
+            return (file, true)
         }
     }
 

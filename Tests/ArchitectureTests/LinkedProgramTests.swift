@@ -19,11 +19,8 @@ struct LinkedProgramTests {
     ]
 
     @Test("a program needs only the libraries it is allowed", arguments: allowedLibraries)
-    func libraries(program: String, libraries: Set<String>) throws {
-        let dynamic = try String(
-            decoding: Repository.output(of: "readelf", ["-d", path(program)]),
-            as: UTF8.self
-        )
+    func libraries(program: String, libraries: Set<String>) async throws {
+        let dynamic = try await Repository.output(of: "readelf", ["-d", path(program)])
         let needed = dynamic.matches(of: #/\(NEEDED\).*\[(.+)\]/#).map { String($0.output.1) }
         #expect(Set(needed).subtracting(libraries).isEmpty)
         #expect(libraries.isEmpty == needed.isEmpty)
@@ -33,8 +30,8 @@ struct LinkedProgramTests {
         "no BoringSSL, no ICU and no full Foundation in the agent's programs",
         arguments: ["tentacle", "tentacle-agent", "tentacle-launcher"]
     )
-    func symbols(program: String) throws {
-        let symbols = try String(decoding: Repository.output(of: "nm", [path(program)]), as: UTF8.self)
+    func symbols(program: String) async throws {
+        let symbols = try await Repository.output(of: "nm", [path(program)])
         #expect(symbols.contains(" T "), "the program has no symbols to look at")
         for forbidden in ["CNIOBoringSSL", "uloc_", "$s10Foundation", "NSRegularExpression"] {
             #expect(!symbols.contains(forbidden), "\(program) contains \(forbidden)")

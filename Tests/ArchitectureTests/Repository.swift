@@ -1,4 +1,5 @@
 import Foundation
+import ProcessTesting
 
 /// The checkout under test.
 enum Repository {
@@ -19,22 +20,17 @@ enum Repository {
     }
 
     /// The standard output of a tool on the PATH.
-    static func output(of tool: String, _ arguments: [String]) throws -> Data {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [tool] + arguments
-        process.currentDirectoryURL = root
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw ToolFailure(tool: tool, status: process.terminationStatus) }
-        return data
+    static func output(of tool: String, _ arguments: [String]) async throws -> String {
+        let outcome = try await RunningProgram(tool, arguments, folder: root.path).outcome()
+        guard outcome.status == 0 else {
+            throw ToolFailure(tool: tool, status: outcome.status, errors: outcome.errors)
+        }
+        return outcome.output
     }
 
     struct ToolFailure: Error {
         var tool: String
         var status: Int32
+        var errors: String
     }
 }

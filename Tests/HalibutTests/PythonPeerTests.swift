@@ -2,6 +2,7 @@ import BSON
 import FoundationEssentials
 import Halibut
 import HalibutTesting
+import ProcessTesting
 import SecureTransport
 import Testing
 
@@ -14,7 +15,9 @@ extension Tag {
     "Conversations with the independent peer",
     .tags(.peer),
     .timeLimit(.minutes(1)),
-    .enabled(if: PythonPeer.isAvailable, "needs $HALIBUT_PEER (or /work/shared/peers) and its Python packages")
+    .enabled("needs $HALIBUT_PEER (or /work/shared/peers) and its Python packages") {
+        try await PythonPeer.isAvailable.value
+    }
 )
 struct PythonPeerTests {
     /// Runs a body with a peer, whose scratch files go afterwards.
@@ -35,9 +38,9 @@ struct PythonPeerTests {
         try await ListeningPair.with { pair in
             try await withPeer { peer in
                 pair.trust.trust(try #require(Thumbprint(peer.thumbprint)))
-                func call(_ arguments: String...) async throws -> (status: Int32, output: String) {
+                func call(_ arguments: String...) async throws -> RunningProgram.Outcome {
                     let options = ["--port", "\(pair.port)", "--thumbprint", "\(TestIdentities.service.thumbprint)"]
-                    return try await peer.start("call", options + ["IEchoService"] + arguments).finish()
+                    return try await peer.start("call", options + ["IEchoService"] + arguments).outcome()
                 }
                 #expect(try await call("SayHello", "\"World\"").output == "World...\n")
                 #expect(try await call("Nothing").output == "None\n")
@@ -46,7 +49,7 @@ struct PythonPeerTests {
                 #expect(try await call("Download", "5").output == "b'aaaaa'\n")
                 let failure = try await call("NoSuchMethod")
                 #expect(failure.status != 0)
-                #expect(failure.output.contains("Method Tests.EchoService::NoSuchMethodAsync not found"))
+                #expect(failure.errors.contains("Method Tests.EchoService::NoSuchMethodAsync not found"))
             }
         }
     }
@@ -55,21 +58,17 @@ struct PythonPeerTests {
     func listeningClient() async throws {
         try await withPeer { peer in
             let process = try peer.start("listen", ["--port", "0", "--trust", "\(TestIdentities.client.thumbprint)"])
-            do {
-                let port = try await process.line(beginning: "listening on ").prefix { $0 != " " }
+            try await process.whileRunning {
+                let port = try await process.listeningPort()
                 let client = try HalibutClient(identity: TestIdentities.client, logger: .quiet)
                 let endPoint = try ServiceEndPoint(
                     "https://127.0.0.1:\(port)/",
                     remoteThumbprint: Thumbprint(peer.thumbprint)
                 )
                 try await exercisePeer(client, endPoint)
-                #expect(try await client.discover(host: "127.0.0.1", port: Int(port) ?? 0) == endPoint.remoteThumbprint)
+                #expect(try await client.discover(host: "127.0.0.1", port: port) == endPoint.remoteThumbprint)
                 await client.close()
-            } catch {
-                await process.stop()
-                throw error
             }
-            await process.stop()
         }
     }
 
@@ -86,23 +85,24 @@ struct PythonPeerTests {
                     ["--port", "0", "--trust", "\(TestIdentities.service.thumbprint)", "poll://ours/", "IEchoService"]
                         + arguments
                 )
-                let port = try await process.line(beginning: "listening on ").prefix { $0 != " " }
-                let service = try PollingService(
-                    subscription: "poll://OURS",
-                    server: try ServiceEndPoint(
-                        "https://127.0.0.1:\(port)",
-                        remoteThumbprint: Thumbprint(peer.thumbprint)
-                    ),
-                    identity: TestIdentities.service,
-                    dispatcher: EchoService(),
-                    limits: .brisk,
-                    logger: .quiet
-                )
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    group.addTask { try await service.run() }
-                    #expect(try await process.finish().output == answer)
-                    group.cancelAll()
-                    try await group.waitForAll()
+                try await process.whileRunning {
+                    let service = try PollingService(
+                        subscription: "poll://OURS",
+                        server: try ServiceEndPoint(
+                            "https://127.0.0.1:\(try await process.listeningPort())",
+                            remoteThumbprint: Thumbprint(peer.thumbprint)
+                        ),
+                        identity: TestIdentities.service,
+                        dispatcher: EchoService(),
+                        limits: .brisk,
+                        logger: .quiet
+                    )
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        group.addTask { try await service.run() }
+                        #expect(await process.outcome().output.hasSuffix("\n" + answer))
+                        group.cancelAll()
+                        try await group.waitForAll()
+                    }
                 }
             }
         }
@@ -117,13 +117,7 @@ struct PythonPeerTests {
                     "poll",
                     ["--port", "\(pair.port)", "--thumbprint", "\(TestIdentities.client.thumbprint)", "poll://abc123/"]
                 )
-                do {
-                    try await exercisePeer(pair.client, pair.endPoint)
-                } catch {
-                    await process.stop()
-                    throw error
-                }
-                await process.stop()
+                try await process.whileRunning { try await exercisePeer(pair.client, pair.endPoint) }
             }
         }
     }

@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import Glibc
 import LauncherProtocol
+import ProcessTesting
 import Testing
 
 @testable import ScriptExecution
@@ -9,6 +10,7 @@ import Testing
 /// What systemd does with `Accept=yes`: one launcher for each connection, the connection as its standard input.
 private final class LauncherSocket: Sendable {
     private let listener: Int32
+    private let launchers: AsyncStream<RunningProgram>
 
     init(path: String, launcher: String, workDirectory: String) throws {
         let listener = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -22,18 +24,28 @@ private final class LauncherSocket: Sendable {
             }
         }
         try #require(result == 0 && listen(listener, 8) == 0)
+        let (launchers, started) = AsyncStream.makeStream(of: RunningProgram.self)
+        self.launchers = launchers
         DispatchQueue(label: "launcher socket").async {
             while case let connection = accept(listener, nil, nil), connection >= 0 {
-                let process = Process()
-                process.executableURL = URL(filePath: launcher)
-                process.arguments = ["--work", workDirectory]
-                process.standardInput = FileHandle(fileDescriptor: connection, closeOnDealloc: true)
-                try? process.run()
+                let arguments = ["--work", workDirectory]
+                if let program = try? RunningProgram(launcher, arguments, input: .descriptor(connection)) {
+                    started.yield(program)
+                }
+                close(connection)
             }
+            started.finish()
         }
     }
 
-    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+    /// Runs the body, then accepts no more and waits for the launchers that there were.
+    func whileListening(_ body: () async throws -> Void) async throws {
+        let result: Result<Void, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        shutdown(listener, Int32(SHUT_RDWR))
+        for await launcher in launchers { _ = await launcher.outcome() }
+        try result.get()
+    }
 
     deinit { close(listener) }
 }
@@ -47,16 +59,17 @@ private final class LauncherSocket: Sendable {
         defer { try? FileManager.default.removeItem(atPath: home) }
         let path = home + "/launcher.sock"
         let server = try LauncherSocket(path: path, launcher: launcher, workDirectory: home + "/Work")
-        defer { server.stop() }
-        let client = LauncherClient(workDirectory: "/nowhere", socketPath: path, executable: nil)
-        try await ScriptFixture(home: home, launcher: client).running { fixture in
-            let status = try await fixture.run("echo hello; exit 3", ticket: "one")
-            #expect(ScriptFixture.output(status) == ["hello"])
-            #expect(status.exitCode == 3)
-            let gate = try Gate(fixture)
-            try await fixture.runToGate(gate, ticket: "two")
-            let cancelled = try await fixture.service.cancel(ticket: "two", after: 0, generation: .v2)
-            #expect(cancelled.exitCode == ScriptExitCode.cancelled)
+        try await server.whileListening {
+            let client = LauncherClient(workDirectory: "/nowhere", socketPath: path, executable: nil)
+            try await ScriptFixture(home: home, launcher: client).running { fixture in
+                let status = try await fixture.run("echo hello; exit 3", ticket: "one")
+                #expect(ScriptFixture.output(status) == ["hello"])
+                #expect(status.exitCode == 3)
+                let gate = try Gate(fixture)
+                try await fixture.runToGate(gate, ticket: "two")
+                let cancelled = try await fixture.service.cancel(ticket: "two", after: 0, generation: .v2)
+                #expect(cancelled.exitCode == ScriptExitCode.cancelled)
+            }
         }
     }
 

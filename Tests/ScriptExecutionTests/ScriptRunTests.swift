@@ -1,5 +1,6 @@
 import Foundation
 import LauncherProtocol
+import ProcessTesting
 import Testing
 
 @testable import ScriptExecution
@@ -214,13 +215,9 @@ import Testing
     func fullDisk() async throws {
         let launcher = try #require(ScriptFixture.launcherPath)
         try await ScriptFixture.with { fixture in
-            let process = Process()
-            process.executableURL = URL(filePath: "/usr/bin/unshare")
-            process.arguments = ["--mount", "/bin/sh", "-c", Self.script(home: fixture.home, launcher: launcher)]
-            process.standardOutput = FileHandle.nullDevice
-            try process.run()
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0)
+            let script = Self.script(home: fixture.home, launcher: launcher)
+            let shell = try RunningProgram("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", script])
+            #expect(await shell.outcome().status == 0)
             let record = try Data(contentsOf: URL(filePath: fixture.home + "/state.json"))
             let state = try ScriptStateRecord(bytes: Array(record))
             #expect(state.phase == .complete)

@@ -1,4 +1,5 @@
 import Foundation
+import ProcessTesting
 import Testing
 
 /// The `openssl` program: an implementation of the formats and of TLS that does not share our code.
@@ -8,33 +9,17 @@ enum OpenSSLCommand {
         var output: String
     }
 
-    /// Runs it to its end; what it wrote to standard output (and to standard error, when it fails).
+    /// Runs it to its end; what it wrote to standard output, then to standard error.
     @discardableResult
     static func run(_ arguments: [String], in folder: URL, input: String = "") async throws -> String {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/openssl")
-        process.arguments = arguments
-        process.currentDirectoryURL = folder
-        let output = folder.appending(path: "output-\(UUID().uuidString)")
-        _ = FileManager.default.createFile(atPath: output.path, contents: nil)
-        let handle = try FileHandle(forWritingTo: output)
-        let standardInput = Pipe()
-        process.standardInput = standardInput
-        process.standardOutput = handle
-        process.standardError = handle
-        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            process.terminationHandler = { _ in continuation.resume() }
-            do {
-                try process.run()
-                try standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-                try standardInput.fileHandleForWriting.close()
-            } catch {
-                process.terminationHandler = nil
-                continuation.resume(throwing: error)
-            }
-        }
-        let text = try String(decoding: Data(contentsOf: output), as: UTF8.self)
-        guard process.terminationStatus == 0 else { throw Failure(arguments: arguments, output: text) }
+        let outcome = try await RunningProgram(
+            "/usr/bin/openssl",
+            arguments,
+            folder: folder.path,
+            input: .text(input)
+        ).outcome()
+        let text = outcome.output + outcome.errors
+        guard outcome.status == 0 else { throw Failure(arguments: arguments, output: text) }
         return text
     }
 
@@ -44,34 +29,18 @@ enum OpenSSLCommand {
         in folder: URL,
         _ body: (_ port: Int) async throws -> Value
     ) async throws -> Value {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/openssl")
-        process.arguments = ["s_server", "-accept", "127.0.0.1:0", "-rev"] + arguments
-        process.currentDirectoryURL = folder
-        let output = Pipe()
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        let (chunks, continuation) = AsyncStream.makeStream(of: String.self)
-        try process.run()
-        // SIGKILL: the process inherits the signal mask of a worker thread, which blocks SIGTERM.
-        defer { kill(process.processIdentifier, SIGKILL) }
-        Thread.detachNewThread {
-            // Ends when the process does.
-            while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
-                continuation.yield(String(decoding: data, as: UTF8.self))
-            }
-            continuation.finish()
-        }
-        var text = ""
-        for await chunk in chunks {
-            text += chunk
-            guard let match = text.firstMatch(of: /ACCEPT 127\.0\.0\.1:(\d+)\s/), let port = Int(match.1) else {
-                continue
+        let server = try RunningProgram(
+            "/usr/bin/openssl",
+            ["s_server", "-accept", "127.0.0.1:0", "-rev"] + arguments,
+            folder: folder.path
+        )
+        return try await server.whileRunning {
+            let line = await server.line(containing: "ACCEPT 127.0.0.1:")
+            guard let port = line?.split(separator: ":").last.flatMap({ Int($0) }) else {
+                throw Failure(arguments: arguments, output: line ?? "")
             }
             return try await body(port)
         }
-        throw Failure(arguments: arguments, output: text)
     }
 
     /// Makes `name.crt` and `name.key` of a shape that old installations have.

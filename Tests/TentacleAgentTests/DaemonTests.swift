@@ -3,6 +3,7 @@ import BSON
 import Foundation
 import Halibut
 import Logging
+import ProcessTesting
 import SecureTransport
 import TentacleContracts
 import Testing
@@ -223,7 +224,7 @@ import Testing
                 ])
             }
             // Standard input is empty: on the console that ends the agent.
-            let ended = try await Daemon.run(["--config", path, "--console"], in: folder)
+            let ended = try await Daemon.run(["--config", path, "--console"])
             #expect(ended.status == 0)
             #expect(ended.output.contains("A new certificate has been generated and installed"))
             #expect(ended.output.contains("Fixed communication style for: \(server)"))
@@ -242,7 +243,7 @@ import Testing
                 let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil) {
                     $0.set(.port, daemon.port)
                 }
-                let ended = try await Daemon.run(["--config", path, "--noninteractive"], in: folder)
+                let ended = try await Daemon.run(["--config", path, "--noninteractive"])
                 #expect(ended.status == 100)
                 #expect(ended.errors.contains("A required communications port is already in use."))
                 #expect(ended.errors.contains("\(daemon.port)"))
@@ -257,13 +258,11 @@ import Testing
             as [([String], Int32)]
     )
     func badInput(arguments: [String], status: Int32) async throws {
-        try await withScratch { folder in
-            let ended = try await Daemon.run(arguments, in: folder)
-            #expect(ended.status == status)
-            #expect(ended.output == "")
-            #expect(!ended.errors.isEmpty)
-            if status == 1 { #expect(ended.errors.split(separator: "\n").count == 1) }
-        }
+        let ended = try await Daemon.run(arguments)
+        #expect(ended.status == status)
+        #expect(ended.output == "")
+        #expect(!ended.errors.isEmpty)
+        if status == 1 { #expect(ended.errors.split(separator: "\n").count == 1) }
     }
 
     @Test("a caller that is not trusted gets no answer")
