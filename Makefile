@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo test lint bench clean
+.PHONY: help setup build demo test lint bench deb clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -27,6 +27,9 @@ lint: setup ## formatter and shell linters
 
 bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
 	@scripts/bench "$(BIN)"
+
+deb: build ## the Debian package, in .build/packages
+	@packaging/deb/build --binaries "$(BIN)"
 
 clean: ## removes what was built
 	rm -rf .build
