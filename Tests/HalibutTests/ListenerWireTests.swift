@@ -133,7 +133,7 @@ struct ListenerWireTests {
         try await with(log: log) { connection, _ in
             connection.send("MX\r\n\r\n" + text)
             _ = await connection.untilClosed()
-            try await untilAsync { log.messages.contains { $0.contains(reason) } }
+            try await log.until(reason)
         }
     }
 
@@ -144,7 +144,7 @@ struct ListenerWireTests {
             connection.send("MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n")
             connection.send(try request("Nothing") + Array("FOO\r\n".utf8))
             _ = await connection.untilClosed()
-            try await untilAsync { log.messages.contains { $0.contains("Expected NEXT or END, got: FOO") } }
+            try await log.until("Expected NEXT or END, got: FOO")
         }
     }
 
@@ -168,7 +168,7 @@ struct ListenerWireTests {
             if let second = try? await RawConnection.open(port: pair.port, identity: nil) {
                 #expect(await second.untilClosed().isEmpty)
             }
-            try await untilAsync { log.messages.contains { $0.contains("one is turned away") } }
+            try await log.until("one is turned away")
             first.send("MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n")
             try await first.until("MX-SERVER 1.0\r\n\r\n")
             let third = try await RawConnection.open(port: pair.port, identity: TestIdentities.client)

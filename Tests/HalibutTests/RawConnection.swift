@@ -3,12 +3,11 @@ import HalibutTesting
 import NIOCore
 import NIOPosix
 import SecureTransport
-import Synchronization
 
 /// A dialler that says exactly what a test wants to say.
 final class RawConnection: Sendable {
     private let channel: any Channel
-    private let received = Mutex<[UInt8]>([])
+    private let received = Watched<[UInt8]>([])
 
     private final class Collector: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
@@ -46,7 +45,7 @@ final class RawConnection: Sendable {
         let connection = RawConnection(channel: channel)
         let established = channel.eventLoop.makePromise(of: Void.self)
         try await channel.eventLoop.submit {
-            let collector = Collector(established) { bytes in connection.received.withLock { $0 += bytes } }
+            let collector = Collector(established) { bytes in connection.received.change { $0 += bytes } }
             do {
                 try channel.pipeline.syncOperations.addHandler(collector)
             } catch {
@@ -69,12 +68,12 @@ final class RawConnection: Sendable {
     /// Everything that came until the listener hung up.
     func untilClosed() async -> String {
         try? await self.channel.closeFuture.get()
-        return String(decoding: self.received.withLock { $0 }, as: UTF8.self)
+        return String(decoding: self.received.value, as: UTF8.self)
     }
 
     /// Waits until this has come, after what came before.
     func until(_ text: String) async throws {
-        try await untilAsync { self.received.withLock { $0.ends(with: Array(text.utf8)) } }
+        try await self.received.until { $0.ends(with: Array(text.utf8)) }
     }
 
     func close() async {
