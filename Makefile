@@ -22,7 +22,7 @@ test: build ## builds and runs every test this machine can run, and names what i
 	@scripts/test "$(BIN)"
 
 lint: setup ## formatter and shell linters
-	@swift format lint --strict --parallel --recursive Package.swift Sources Tests
+	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks
 	shellcheck scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging 2>/dev/null || true)
 
 bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
