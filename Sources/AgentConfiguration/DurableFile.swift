@@ -30,16 +30,35 @@ package enum DurableFile {
 
     /// Creates a directory and its parents.
     package static func makeDirectory(_ path: String, mode: UInt32 = 0o755) throws(ConfigurationError) {
-        if mkdir(path, mode) == 0 { return }
+        if self.makeOneDirectory(path, mode: mode) { return }
         switch errno {
         case EEXIST: return
         case ENOENT where path != "/" && path.contains("/"):
             try self.makeDirectory(FilePathText.directory(of: path), mode: mode)
-            guard mkdir(path, mode) == 0 || errno == EEXIST else {
+            guard self.makeOneDirectory(path, mode: mode) || errno == EEXIST else {
                 throw .system("Could not create the directory '\(path)'", errno)
             }
         default: throw .system("Could not create the directory '\(path)'", errno)
         }
+    }
+
+    /// Says in `errno` why not.
+    private static func makeOneDirectory(_ path: String, mode: UInt32) -> Bool {
+        guard mkdir(path, mode) == 0 else { return false }
+        guard geteuid() == 0 else { return true }
+        // By descriptor and without following links: the folder's owner can exchange the new directory at any time.
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard descriptor >= 0 else { return true }
+        defer { close(descriptor) }
+        self.giveToOwnerOfFolder(of: path, descriptor)
+        return true
+    }
+
+    /// What root makes in somebody's folder is theirs: root sets up instances that the user `tentacle` runs.
+    fileprivate static func giveToOwnerOfFolder(of path: String, _ descriptor: CInt) {
+        var folder = stat()
+        guard geteuid() == 0, stat(FilePathText.directory(of: path), &folder) == 0, folder.st_uid != 0 else { return }
+        _ = fchown(descriptor, folder.st_uid, folder.st_gid)
     }
 
     /// Replaces the file at once: after a crash either the old content or the new one is there.
@@ -109,7 +128,7 @@ package struct StagedFile: ~Copyable {
         return String(cString: resolved)
     }
 
-    /// An existing file keeps its owner and mode; a mode wider than asked for loses the surplus bits.
+    /// An existing file keeps its owner and mode, without the bits that are wider than asked for.
     private static func applyOwnerAndMode(
         of target: String,
         otherwise mode: UInt32,
@@ -121,6 +140,8 @@ package struct StagedFile: ~Copyable {
             wanted = existing.st_mode & mode
             // Only root can give files away; for anybody else the owner is the caller already, or stays so.
             _ = fchown(descriptor, existing.st_uid, existing.st_gid)
+        } else {
+            DurableFile.giveToOwnerOfFolder(of: target, descriptor)
         }
         guard fchmod(descriptor, wanted) == 0 else { throw .system("Could not set the mode of '\(target)'", errno) }
     }

@@ -1,5 +1,6 @@
 import AgentConfiguration
 import FoundationEssentials
+import Glibc
 import SecureTransport
 import Testing
 
@@ -73,6 +74,25 @@ import Testing
         var configuration = try self.configuration(scratch)
         configuration.set(.home, home)
         #expect(configuration.homeDirectory == (home.hasPrefix("/") ? expected : scratch.path + expected))
+    }
+
+    @Test(
+        "what root makes in somebody's folder is theirs, and stays unreadable to others",
+        .enabled(if: geteuid() == 0, "only root can give files away")
+    )
+    func ownerOfFolder() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let home = scratch.path + "/home"
+        try DurableFile.makeDirectory(home)
+        try #require(chown(home, 4711, 4712) == 0)
+        try scratch.write("<octopus-settings/>", "home/a/b/tentacle.config")
+        for name in ["home/a", "home/a/b", "home/a/b/tentacle.config"] {
+            var information = stat()
+            try #require(stat(scratch.path + "/" + name, &information) == 0)
+            #expect(information.st_uid == 4711 && information.st_gid == 4712, "\(name)")
+        }
+        #expect(try scratch.mode("home/a/b/tentacle.config") == 0o600)
     }
 
     @Test("a certificate is kept as the stock agent keeps it")
