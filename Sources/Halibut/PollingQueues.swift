@@ -128,9 +128,9 @@ package final class PollingQueues: Sendable {
 
     /// The next call of a subscription; `nil` after the time-out, or when the connection has news.
     func take(_ uri: EndPointURI, by pipe: WirePipe, timeout: Duration) async throws -> Call? {
-        let timer = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) { self.stopWaiting(uri, pipe.id) }
+        var timer: Scheduled<Void>?
         defer {
-            timer.cancel()
+            timer?.cancel()
             pipe.unwatch()
         }
         let call = await withTaskCancellationHandler {
@@ -146,6 +146,10 @@ package final class PollingQueues: Sendable {
                     }
                 }
                 if let taken { return continuation.resume(returning: taken) }
+                // All three only behind the registration: what fires before it would be lost.
+                timer = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
+                    self.stopWaiting(uri, pipe.id)
+                }
                 if Task.isCancelled { self.stopWaiting(uri, pipe.id) }
                 pipe.watch { self.stopWaiting(uri, pipe.id) }
             }

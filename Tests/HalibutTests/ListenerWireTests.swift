@@ -178,6 +178,24 @@ struct ListenerWireTests {
         }
     }
 
+    @Test("an idle subscriber gets a NUL request from time to time")
+    func nullRequests() async throws {
+        var limits = HalibutLimits.brisk
+        limits.pollingQueueWaitTimeout = .milliseconds(1)
+        try await PollingPair.with(limits: limits, startsService: false) { pair in
+            let connection = try await RawConnection.open(port: pair.port, identity: TestIdentities.service)
+            connection.send("MX\r\n\r\nMX-SUBSCRIBER 1.0 poll://abc123/\r\n\r\n")
+            var conversation = Array("MX-SERVER 1.0\r\n\r\n".utf8) + MessageEncoder.nullMessage
+            try await connection.until(conversation)
+            for _ in 0..<3 {
+                connection.send("NEXT\r\n")
+                conversation += Array("PROCEED\r\n".utf8) + MessageEncoder.nullMessage
+                try await connection.until(conversation)
+            }
+            await connection.close()
+        }
+    }
+
     @Test("a subscriber that leaves while it waits does not take a call with it")
     func deadSubscriber() async throws {
         try await PollingPair.with(startsService: false) { pair in

@@ -72,8 +72,10 @@ final class RawConnection: Sendable {
     }
 
     /// Waits until this has come, after what came before.
-    func until(_ text: String) async throws {
-        try await self.received.until { $0.ends(with: Array(text.utf8)) }
+    func until(_ text: String) async throws { try await self.until(Array(text.utf8)) }
+
+    func until(_ bytes: [UInt8]) async throws {
+        try await self.received.until { $0.ends(with: bytes) }
     }
 
     func close() async {
