@@ -52,6 +52,11 @@ package enum SandboxExecutor {
             if statuses.read >= 0 { close(statuses.read) }
             throw SandboxFailure(stage: -1, number: -child)
         }
+        if plan.ownNamespaces, let failure = initFailure(failures.read) {
+            _ = waitpid(child, nil, 0)
+            for descriptor in [failures.read, statuses.read, pidDescriptor] { close(descriptor) }
+            throw failure
+        }
         return SandboxedProcess(
             processID: child,
             ownNamespaces: plan.ownNamespaces,
@@ -59,6 +64,13 @@ package enum SandboxExecutor {
             failures: failures.read,
             statuses: statuses.read
         )
+    }
+
+    /// What kept the first process of the namespace from getting as far as the script, if anything did.
+    private static func initFailure(_ failures: Int32) -> SandboxFailure? {
+        var message: [Int32] = [0, ECHILD]
+        while unsafe read(failures, &message, 8) < 0, errno == EINTR {}
+        return message[0] == standing ? nil : SandboxFailure(stage: Int(message[0]), number: message[1])
     }
 
     private static func makePipe() throws(SandboxFailure) -> (read: Int32, write: Int32) {
@@ -82,6 +94,9 @@ package enum SandboxExecutor {
 
     // MARK: In the child
 
+    /// In place of a stage: every step before the script's own has been taken.
+    private static let standing: Int32 = -2
+
     /// Process 1 of the namespace: starts the script, reports its end, reaps everybody, ends when nobody is left.
     ///
     /// Its end is the end of every process in the namespace; the supervisor kills it for that.
@@ -91,6 +106,7 @@ package enum SandboxExecutor {
             let number = apply(operation, plan, streams)
             if number != 0 { fail(stage, number, streams) }
         }
+        report(standing, 0, streams)
         var pidDescriptor: Int32 = -1
         let script = unsafe clinux_clone(0, &pidDescriptor)
         if script == 0 { runScript(plan, streams) }
@@ -115,9 +131,13 @@ package enum SandboxExecutor {
     }
 
     private static func fail(_ stage: Int, _ number: Int32, _ streams: Streams) -> Never {
-        var message: [Int32] = [Int32(stage), number]
-        _ = unsafe write(streams.failures, &message, 8)
+        report(Int32(stage), number, streams)
         _exit(127)
+    }
+
+    private static func report(_ stage: Int32, _ number: Int32, _ streams: Streams) {
+        var message: [Int32] = [stage, number]
+        _ = unsafe write(streams.failures, &message, 8)
     }
 
     private static func apply(_ operation: SandboxOperation, _ plan: SandboxPlan, _ streams: Streams) -> Int32 {

@@ -83,7 +83,16 @@ struct Supervisor: ~Copyable {
         )
         let plan = SandboxPlan(policy: settings.policy, privileges: .current, command: command)
         do {
-            try launch(plan, directory)
+            do {
+                try launch(plan, directory)
+            } catch {
+                guard plan.ownNamespaces else { throw error }
+                // Containers have privileges that do not reach as far as they say.
+                let step = plan.operations.indices.contains(error.stage) ? "\(plan.operations[error.stage])" : "clone"
+                let reason = "\(step): \(systemErrorText(error.number))"
+                try? log.append([(.debug, "Not enforced here: a process tree of the script's own (\(reason))")])
+                try launch(SandboxPlan(policy: .none, privileges: .current, command: command), directory)
+            }
         } catch {
             perform(machine.startFailed(systemErrorText(error.number)), directory, log)
         }
@@ -103,12 +112,19 @@ struct Supervisor: ~Copyable {
         output.descriptor = outputs[0]
         error.descriptor = errors[0]
         for pipe in [outputs[0], errors[0]] { _ = fcntl(pipe, F_SETFL, O_NONBLOCK) }
-        process = try SandboxExecutor.start(
-            plan,
-            directory: directory.descriptor,
-            standardOutput: outputs[1],
-            standardError: errors[1]
-        )
+        do {
+            process = try SandboxExecutor.start(
+                plan,
+                directory: directory.descriptor,
+                standardOutput: outputs[1],
+                standardError: errors[1]
+            )
+        } catch {
+            close(outputs[0])
+            close(errors[0])
+            (output.descriptor, self.error.descriptor) = (-1, -1)
+            throw error
+        }
     }
 
     // MARK: Events

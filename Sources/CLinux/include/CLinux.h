@@ -47,14 +47,11 @@ static inline int clinux_open(const char *path, int flags, uint32_t mode) {
     return result < 0 ? -errno : result;
 }
 
-/// fork(2) through clone3, with namespace flags; `pidfd` receives a descriptor of the child (close-on-exec).
+/// fork(2) with namespace flags; `pidfd` receives a descriptor of the child (close-on-exec).
+///
+/// clone, not clone3: container runtimes refuse the latter, whose flags their filters cannot read.
 static inline int clinux_clone(uint64_t flags, int *pidfd) {
-    struct clone_args arguments;
-    memset(&arguments, 0, sizeof arguments);
-    arguments.flags = flags | CLONE_PIDFD;
-    arguments.pidfd = (uint64_t)(uintptr_t)pidfd;
-    arguments.exit_signal = SIGCHLD;
-    long result = syscall(SYS_clone3, &arguments, sizeof arguments);
+    long result = syscall(SYS_clone, flags | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
     return result < 0 ? -errno : (int)result;
 }
 
@@ -147,8 +144,12 @@ static inline int clinux_pipe(int ends[2]) {
 }
 
 /// Mounts of the host still arrive, ours do not leave (MS_SLAVE, recursive).
+///
+/// In a chroot the root is no mount: there the one place where we mount has to do.
 static inline int clinux_keep_mounts_inside(void) {
-    return mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
+    if (mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) == 0) return 0;
+    if (errno != EINVAL) return -errno;
+    return mount("", "/proc", NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
 }
 
 static inline int clinux_mount_proc(void) {
