@@ -82,8 +82,8 @@ struct Supervisor: ~Copyable {
             directory: directoryPath
         )
         let plan = SandboxPlan(policy: settings.policy, privileges: .current, command: command)
-        do {
-            do {
+        do throws(SandboxFailure) {
+            do throws(SandboxFailure) {
                 try launch(plan, directory)
             } catch {
                 guard plan.ownNamespaces else { throw error }

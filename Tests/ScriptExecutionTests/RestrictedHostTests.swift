@@ -36,7 +36,8 @@ import Testing
     func runs(host: Host) async throws {
         let launcher = try #require(ScriptFixture.launcherPath)
         try await ScriptFixture.with { fixture in
-            let work = fixture.home + "/Work"
+            // Not where the fixture's own service looks after scripts.
+            let work = fixture.home + "/Elsewhere"
             let prepare = """
                 set -e
                 mkdir -p \(work)/one; cd \(work)/one
