@@ -85,7 +85,7 @@ package final class HalibutClient: Sendable {
         do {
             let (pipe, details) = try await dialler.dial(endPoint, verification: .any)
             defer { pipe.close() }
-            try await pipe.send(ByteBuffer(string: "HELLO\r\n\r\n"))
+            try await pipe.send(ByteBuffer(staticString: Opening.discoveryBytes))
             guard let peer = details.peer else { throw HalibutError(.network, "\(text) presented no certificate.") }
             return peer.thumbprint
         } catch let error as DialError {

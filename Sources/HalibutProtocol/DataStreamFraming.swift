@@ -11,7 +11,6 @@ package import NIOCore
 ///     24+length   8       length again
 package enum DataStreamFraming {
     package static let headBytes = 24
-    package static let trailerBytes = 8
 
     /// Appends the bytes before a stream's content.
     package static func writeHead(_ stream: BSONDataStream, to buffer: inout ByteBuffer) {

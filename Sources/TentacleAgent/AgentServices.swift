@@ -1,4 +1,5 @@
 import AgentConfiguration
+import BSON
 import FoundationEssentials
 import Glibc
 import Halibut
@@ -214,7 +215,12 @@ struct AgentServices {
     }
 
     private func duration(_ variable: String, default fallback: Duration) -> Duration {
-        host.variable(variable).flatMap { Duration(dotNetTimeSpan: $0) } ?? fallback
+        host.variable(variable).flatMap(Self.interval) ?? fallback
+    }
+
+    /// A .NET TimeSpan as operators write it, where a negative one makes no sense (tentacle-services.md 14.3).
+    static func interval(_ text: String) -> Duration? {
+        TimeSpanText.decode(text).flatMap { $0 < .zero ? nil : $0 }
     }
 }
 

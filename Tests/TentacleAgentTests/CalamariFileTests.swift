@@ -16,9 +16,10 @@ import Testing
         arguments: [
             ("2", .seconds(172_800)), ("02:00:00", .seconds(7200)), ("1.00:00:00", .seconds(86_400)),
             ("00:00:01.5", .milliseconds(1500)), ("01:30", .seconds(5400)), ("x", nil), ("25:00:00", nil), ("", nil),
+            ("-01:00:00", nil),
         ] as [(String, Duration?)]
     )
     func timeSpan(text: String, expected: Duration?) {
-        #expect(Duration(dotNetTimeSpan: text) == expected)
+        #expect(AgentServices.interval(text) == expected)
     }
 }

@@ -1,12 +1,4 @@
 extension Lifecycle {
-    /// The phases in force: a lifecycle without phases has one for each environment, in order (rest-api.md 14.4).
-    package func resolvedPhases(environments: [DeploymentEnvironment]) -> [LifecyclePhase] {
-        guard phases.isEmpty else { return phases }
-        return environments.sorted { ($0.sortOrder, $0.name) < ($1.sortOrder, $1.name) }.map {
-            LifecyclePhase(id: $0.id, name: $0.name, optionalEnvironmentIDs: [$0.id])
-        }
-    }
-
     /// Whether a release that has reached `deployed` may go to an environment now.
     ///
     /// A lifecycle without phases allows every environment at any time (rest-api.md 8.2); otherwise everything up to
