@@ -66,7 +66,10 @@ report(
 reference.terminate()
 reference.waitUntilExit()
 
-let client = try HalibutClient(identity: agent.identity, logger: Logger(label: "bench"))
+let client = try HalibutClient(
+    identity: agent.identity,
+    configuration: HalibutConfiguration(logger: Logger(label: "bench"))
+)
 let endPoint = try ServiceEndPoint("https://127.0.0.1:\(agent.port)/", remoteThumbprint: agent.thumbprint)
 
 // Remote calls on a warm connection, against the bare ping-pong. A call is two round trips: NEXT/PROCEED, then the call.

@@ -6,10 +6,14 @@ import FoundationEssentials
 /// default of their type: null, 0, `false`, the empty text or list, the zero id; a class has all its members at their
 /// defaults. Integers come from any numeric element, `Date` from a datetime or ISO 8601 text, `UUID` from binary or text,
 /// `Duration` from the text of a `TimeSpan`.
-package struct BSONDecoder {
-    package init() {}
+public struct BSONDecoder: Sendable {
+    /// Creates a decoder; it holds no state.
+    public init() {}
 
-    package func decode<T: Decodable>(_ type: T.Type, from value: BSONValue) throws -> T {
+    /// The value that an element stands for.
+    ///
+    /// - Throws: `DecodingError` for an element of another kind, a number out of range, or an unknown enumeration value.
+    public func decode<T: Decodable>(_ type: T.Type, from value: BSONValue) throws -> T {
         try BSONDecoding.decode(type, from: value, at: [])
     }
 }

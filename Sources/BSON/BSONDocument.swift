@@ -54,7 +54,7 @@ public struct BSONDocument: Hashable, Sendable {
     }
 
     /// The text of `$type`, when it is the first member; elsewhere it is an ordinary member (halibut.md 6.4).
-    package var typeName: String? {
+    public var typeName: String? {
         guard let first = self.elements.first, first.key == "$type" else { return nil }
         return first.value.string
     }

@@ -5,18 +5,23 @@ import FoundationEssentials
 /// Members keep their order and `nil` is written as null. `Int64`, `UInt64`, `Int` and `UInt` become int64, narrower
 /// integers int32; a .NET `int` is therefore an `Int32` in a contract. `Date` becomes a datetime, `UUID` a GUID,
 /// `Duration` the text of a `TimeSpan`, `[UInt8]` and `Data` binary.
-package struct BSONEncoder {
-    package init() {}
+public struct BSONEncoder: Sendable {
+    /// Creates an encoder; it holds no state.
+    public init() {}
 
     /// The value's form in a slot declared with its own type: no type name.
-    package func encode<T: Encodable>(_ value: T) throws -> BSONValue {
+    ///
+    /// - Throws: `EncodingError` for a value without a form on the wire, and whatever the value's own code throws.
+    public func encode<T: Encodable>(_ value: T) throws -> BSONValue {
         try BSONEncoding.encode(value, in: nil, key: nil)
     }
 
     /// The value's form in a slot declared as `object`, an element of `params` or a `result`: type name first.
     ///
     /// Values that are not documents carry no type name (halibut.md 6.4).
-    package func encode<T: Encodable>(_ value: T, typeName: String) throws -> BSONValue {
+    ///
+    /// - Throws: As ``encode(_:)``.
+    public func encode<T: Encodable>(_ value: T, typeName: String) throws -> BSONValue {
         let encoded = try self.encode(value)
         guard case .document(var document) = encoded else { return encoded }
         document.elements.insert(.init(key: "$type", value: .string(typeName)), at: 0)

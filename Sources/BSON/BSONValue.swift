@@ -31,32 +31,32 @@ public enum BSONValue: Hashable, Sendable {
 
 extension BSONValue {
     /// The text of a string element.
-    package var string: String? {
+    public var string: String? {
         if case .string(let text) = self { text } else { nil }
     }
 
     /// The members of a document element.
-    package var document: BSONDocument? {
+    public var document: BSONDocument? {
         if case .document(let document) = self { document } else { nil }
     }
 
     /// The members of an array element.
-    package var array: [BSONValue]? {
+    public var array: [BSONValue]? {
         if case .array(let values) = self { values } else { nil }
     }
 
     /// The truth value of a boolean element.
-    package var bool: Bool? {
+    public var bool: Bool? {
         if case .bool(let flag) = self { flag } else { nil }
     }
 
     /// Whether this is element 0A.
-    package var isNull: Bool {
+    public var isNull: Bool {
         if case .null = self { true } else { false }
     }
 
     /// The number of an integer element of either width; contract members are read from both (tentacle-services.md 2.3).
-    package var integer: Int64? {
+    public var integer: Int64? {
         switch self {
         case .int32(let number): Int64(number)
         case .int64(let number): number
@@ -65,7 +65,7 @@ extension BSONValue {
     }
 
     /// The GUID of an element, with the leniencies of halibut.md 6.3: 16 bytes of subtype 00 or 03, or text.
-    package var uuid: UUID? {
+    public var uuid: UUID? {
         switch self {
         case .uuid(let uuid): uuid
         case .binary(let bytes, subtype: 0), .binary(let bytes, subtype: 3): UUID(dotNetBytes: bytes)

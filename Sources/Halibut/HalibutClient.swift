@@ -1,16 +1,16 @@
-package import BSON
+public import BSON
 import FoundationEssentials
-package import HalibutProtocol
-package import Logging
-package import NIOCore
+import HalibutProtocol
+import Logging
+import NIOCore
 import NIOPosix
-package import SecureTransport
+public import SecureTransport
 import Synchronization
 
 /// Makes calls: to listening services over pooled connections, to polling services through their queues.
-package final class HalibutClient: Sendable {
-    /// Requests for polling services; hand it to a ``PollingListener``.
-    package let pollingQueues = PollingQueues()
+public final class HalibutClient: Sendable {
+    /// Calls that wait for polling services; a ``HalibutListener`` hands them out.
+    public let pollingQueues = PollingQueues()
 
     private let identity: TLSIdentity
     private let limits: HalibutLimits
@@ -21,31 +21,37 @@ package final class HalibutClient: Sendable {
     private let counter = Atomic<UInt64>(0)
     private let logger: Logger
 
-    package init(
-        identity: TLSIdentity,
-        limits: HalibutLimits = HalibutLimits(),
-        spool: SpoolDirectory = SpoolDirectory(),
-        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-        logger: Logger
-    ) throws {
+    /// Creates a client that shows this certificate; nothing is dialled before the first call.
+    ///
+    /// - Throws: ``OpenSSLError`` when TLS cannot be set up.
+    public init(identity: TLSIdentity, configuration: HalibutConfiguration = HalibutConfiguration()) throws {
         self.identity = identity
-        self.limits = limits
-        self.spool = spool
-        self.eventLoopGroup = eventLoopGroup
+        self.limits = configuration.limits
+        self.spool = configuration.spool
+        self.eventLoopGroup = configuration.eventLoopGroup
         self.dialler = Dialler(
             context: try TLSContext(client: identity),
-            limits: limits,
-            eventLoopGroup: eventLoopGroup
+            limits: configuration.limits,
+            eventLoopGroup: configuration.eventLoopGroup
         )
-        self.pool = ConnectionPool(limits: limits)
-        self.logger = logger
+        self.pool = ConnectionPool(limits: configuration.limits)
+        self.logger = configuration.logger
     }
 
     /// Calls a method and waits for its answer.
     ///
     /// The call is not repeated once its first byte has gone out: an error with phase `transferring` may mean that the
     /// service executed it. Cancelling the task closes the connection; the service keeps executing (halibut.md 13).
-    package func call(
+    ///
+    /// - Parameters:
+    ///   - endPoint: Where the service is, and how hard to try.
+    ///   - service: The contract's name on the wire: `IEchoService`.
+    ///   - method: The method's name without `Async`.
+    ///   - parameters: The arguments; documents need their `$type` first (halibut.md 6.4).
+    ///   - streams: The data streams announced in the arguments.
+    /// - Returns: The return value, and the data streams announced in it.
+    /// - Throws: ``HalibutError``.
+    public func call(
         _ endPoint: ServiceEndPoint,
         service: String,
         method: String,
@@ -74,7 +80,11 @@ package final class HalibutClient: Sendable {
     }
 
     /// The thumbprint of whoever listens there (halibut.md 2.6).
-    package func discover(host: String, port: Int) async throws -> Thumbprint {
+    ///
+    /// Nothing is verified and no certificate is shown: ask somebody whether the answer is the right one.
+    ///
+    /// - Throws: ``HalibutError``.
+    public func discover(host: String, port: Int) async throws -> Thumbprint {
         let text = EndPointURI(scheme: "https", host: host, port: port).text
         let endPoint = try ServiceEndPoint(text, remoteThumbprint: nil)
         let dialler = Dialler(
@@ -94,7 +104,7 @@ package final class HalibutClient: Sendable {
     }
 
     /// Says good-bye on idle connections and closes them.
-    package func close() async {
+    public func close() async {
         self.pool.close()
     }
 

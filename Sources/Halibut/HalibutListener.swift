@@ -1,23 +1,21 @@
-import HalibutProtocol
+public import HalibutProtocol
 import Logging
 import NIOCore
 import NIOPosix
-import SecureTransport
+public import SecureTransport
 import Synchronization
 
 /// A listening port: clients that make calls, subscribers that wait for them, and everybody else gets a page.
 ///
-/// One port serves all of them; the identity line decides (halibut.md 1).
-final class HalibutListener: Sendable {
-    /// What the listener does for whom.
+/// A service that its clients dial gives it a dispatcher, a client whose services poll gives it its queues. One port can
+/// do both: the identity line decides (halibut.md 1).
+public final class HalibutListener: Sendable {
     struct Configuration: Sendable {
         var host: String?
         var port: Int
         var identity: TLSIdentity
         var trust: TrustedPeers
-        /// Executes the calls of clients; without it clients are turned away.
         var dispatcher: (any RPCDispatcher)?
-        /// Requests for subscribers; without it subscribers are turned away.
         var queues: PollingQueues?
         var authorise: @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool
         var friendlyPage: FriendlyPage
@@ -33,17 +31,63 @@ final class HalibutListener: Sendable {
     /// Authenticated connections per subscription.
     let subscribers = Mutex<[EndPointURI: Int]>([:])
 
-    init(_ configuration: Configuration) {
-        self.configuration = configuration
+    /// Prepares to listen; ``run()`` does it.
+    ///
+    /// - Parameters:
+    ///   - host: The address to listen on; by default all of the host's, IPv6 and IPv4.
+    ///   - port: The port; with 0 the system chooses, see ``boundPort``.
+    ///   - identity: The certificate shown to everybody.
+    ///   - trust: The certificates that may do more than look at the page. It may change at any time.
+    ///   - dispatcher: Executes the calls of clients; without it clients are turned away.
+    ///   - pollingQueues: The calls for polling services, `HalibutClient.pollingQueues`; without it they are turned away.
+    ///   - authorise: Whether this peer owns that subscription (`poll://id/`, normalised). Upstream does not ask, so any
+    ///     trusted service could take the calls for any other (halibut.md 2.3).
+    ///   - friendlyPage: What a browser gets.
+    ///   - configuration: Limits, spool directory, event loops and logger.
+    public init(
+        host: String? = nil,
+        port: Int,
+        identity: TLSIdentity,
+        trust: TrustedPeers,
+        dispatcher: (any RPCDispatcher)? = nil,
+        pollingQueues: PollingQueues? = nil,
+        authorise: @escaping @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool = { _, _ in true },
+        friendlyPage: FriendlyPage = FriendlyPage(),
+        configuration: HalibutConfiguration = HalibutConfiguration()
+    ) {
+        self.configuration = Configuration(
+            host: host,
+            port: port,
+            identity: identity,
+            trust: trust,
+            dispatcher: dispatcher,
+            queues: pollingQueues,
+            authorise: authorise,
+            friendlyPage: friendlyPage,
+            limits: configuration.limits,
+            spool: configuration.spool,
+            eventLoopGroup: configuration.eventLoopGroup,
+            logger: configuration.logger
+        )
     }
 
-    /// The port in use, once there is one.
-    var boundPort: Int {
+    /// The port in use; waits until there is one.
+    ///
+    /// - Throws: What ``run()`` throws when the port cannot be had.
+    public var boundPort: Int {
         get async throws { try await self.bound.value() }
     }
 
+    /// Connections of a subscription right now.
+    public func connectionCount(ofSubscription subscription: String) -> Int {
+        guard let uri = EndPointURI(subscription) else { return 0 }
+        return self.subscribers.withLock { $0[uri] ?? 0 }
+    }
+
     /// Listens until the task is cancelled; then every connection is closed.
-    func run() async throws {
+    ///
+    /// - Throws: ``HalibutError`` at once when the port cannot be had; `CancellationError` at the end.
+    public func run() async throws {
         let server: NIOAsyncChannel<WirePipe, Never>
         do {
             server = try await self.bind()

@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// Calls come from ``HalibutClient``, and the connections of subscribers take them. ``PollingQueue`` decides; this class
 /// keeps the continuations and timers that the decisions are about.
-package final class PollingQueues: Sendable {
+public final class PollingQueues: Sendable {
     /// A call under way.
     struct Call: Sendable {
         let number: UInt64
@@ -46,10 +46,10 @@ package final class PollingQueues: Sendable {
     private let queues = Mutex<[EndPointURI: Queue]>([:])
     private let counter = Atomic<UInt64>(0)
 
-    package init() {}
+    init() {}
 
     /// Calls of a subscription that nobody has collected yet.
-    package func depth(ofSubscription subscription: String) -> Int {
+    public func depth(ofSubscription subscription: String) -> Int {
         guard let uri = EndPointURI(subscription) else { return 0 }
         return self.queues.withLock { $0[uri]?.machine.depth ?? 0 }
     }

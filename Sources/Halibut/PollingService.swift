@@ -1,12 +1,12 @@
 import FoundationEssentials
-package import HalibutProtocol
-package import Logging
-package import NIOCore
+import HalibutProtocol
+import Logging
+import NIOCore
 import NIOPosix
-package import SecureTransport
+public import SecureTransport
 
 /// A service that dials its client and waits for calls: a polling agent (halibut.md 11).
-package final class PollingService: Sendable {
+public final class PollingService: Sendable {
     private let subscription: EndPointURI
     private let server: ServiceEndPoint
     private let identity: TLSIdentity
@@ -17,42 +17,46 @@ package final class PollingService: Sendable {
     private let dialler: Dialler
     private let logger: Logger
 
-    /// Prepares to poll as `subscription` (our own address, `poll://id/`) at `server`.
+    /// Prepares to poll; ``run()`` does it.
     ///
-    /// `connections` is how many calls may run at the same time; `server` carries the thumbprint it must present.
-    package init(
+    /// - Parameters:
+    ///   - subscription: The service's own address, `poll://id/`; clients call it by this.
+    ///   - server: Where the client listens, with the thumbprint it must present.
+    ///   - identity: The certificate shown to it.
+    ///   - dispatcher: Executes the calls.
+    ///   - connections: How many calls may run at the same time, 1 … 512.
+    ///   - configuration: Limits, spool directory, event loops and logger.
+    /// - Throws: ``HalibutError`` when `subscription` is not a `poll:` address; ``OpenSSLError`` when TLS cannot be set up.
+    public init(
         subscription: String,
         server: ServiceEndPoint,
         identity: TLSIdentity,
         dispatcher: any RPCDispatcher,
         connections: Int = 1,
-        limits: HalibutLimits = HalibutLimits(),
-        spool: SpoolDirectory = SpoolDirectory(),
-        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-        logger: Logger
+        configuration: HalibutConfiguration = HalibutConfiguration()
     ) throws {
         guard let uri = EndPointURI(subscription), uri.scheme == "poll" else {
             throw HalibutError(.local, "'\(subscription)' is not a subscription: use poll://id/.")
         }
-        var logger = logger
+        var logger = configuration.logger
         logger[metadataKey: "halibut.endpoint"] = "\(server.baseURI)"
         self.subscription = uri
         self.server = server
         self.identity = identity
         self.executor = RequestExecutor(dispatcher: dispatcher, logger: logger)
         self.connections = min(max(connections, 1), HalibutLimits.maximumPollingConnections)
-        self.limits = limits
-        self.spool = spool
+        self.limits = configuration.limits
+        self.spool = configuration.spool
         self.dialler = Dialler(
             context: try TLSContext(client: identity),
-            limits: limits,
-            eventLoopGroup: eventLoopGroup
+            limits: configuration.limits,
+            eventLoopGroup: configuration.eventLoopGroup
         )
         self.logger = logger
     }
 
     /// Polls until the task is cancelled; a request under way is answered first.
-    package func run() async throws {
+    public func run() async throws {
         await withDiscardingTaskGroup { group in
             for _ in 0..<self.connections {
                 group.addTask { await self.pollForever() }

@@ -11,13 +11,13 @@ import Musl
 ///
 /// It is made when the first stream comes and removed with this object. What a killed process leaves behind lies under
 /// one name, `halibut-*`, in the parent directory.
-package final class SpoolDirectory: Sendable {
+public final class SpoolDirectory: Sendable {
     private let parent: String
     private let path = Mutex<String?>(nil)
     private let counter = Atomic<UInt64>(0)
 
     /// Spools below `parent`; by default the directory for temporary files.
-    package init(parent: String? = nil) {
+    public init(parent: String? = nil) {
         self.parent = parent ?? FileManager.default.temporaryDirectory.path
     }
 

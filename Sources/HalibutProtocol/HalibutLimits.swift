@@ -1,70 +1,71 @@
 /// Every bound on what a peer may send and how long it may take (halibut.md 4).
 ///
 /// The defaults are the column *Agent*: what the real agent sets for itself. Each number stands here once.
-package struct HalibutLimits: Hashable, Sendable {
+public struct HalibutLimits: Hashable, Sendable {
     // MARK: Time
 
     /// Any single read without a more specific rule; also the TLS handshake, opening and identity lines.
-    package var receiveTimeout: Duration = .seconds(60)
+    public var receiveTimeout: Duration = .seconds(60)
     /// Any single write.
-    package var sendTimeout: Duration = .seconds(60)
+    public var sendTimeout: Duration = .seconds(60)
     /// First byte of a response: the longest a call may execute.
-    package var receiveResponseTimeout: Duration = .seconds(300)
+    public var receiveResponseTimeout: Duration = .seconds(300)
     /// First byte of a request, polling service: the queue's wait plus 30 s.
-    package var receiveRequestTimeoutForPolling: Duration = .seconds(60)
+    public var receiveRequestTimeoutForPolling: Duration = .seconds(60)
     /// First byte of a request, listening service.
-    package var nextRequestIdleTimeout: Duration = .seconds(600)
+    public var nextRequestIdleTimeout: Duration = .seconds(600)
     /// Waiting for `PROCEED`, and for `NEXT` or `END` on a polling connection.
-    package var heartbeatTimeout: Duration = .seconds(60)
+    public var heartbeatTimeout: Duration = .seconds(60)
     /// How long a listener lets a subscriber wait before it sends a NUL request (halibut.md 3.4).
-    package var pollingQueueWaitTimeout: Duration = .seconds(30)
+    public var pollingQueueWaitTimeout: Duration = .seconds(30)
     /// How long a pooled connection stays.
     ///
     /// Upstream says 9 minutes, but agents hang up after one minute (halibut.md 10.1).
-    package var pooledConnectionTimeout: Duration = .seconds(50)
+    public var pooledConnectionTimeout: Duration = .seconds(50)
     /// Shortest and longest pause between attempts to reach a polling server (halibut.md 11.2).
-    package var minimumPollingBackoff: Duration = .seconds(5)
-    package var maximumPollingBackoff: Duration = .seconds(120)
+    public var minimumPollingBackoff: Duration = .seconds(5)
+    public var maximumPollingBackoff: Duration = .seconds(120)
     /// How long the listener reads on after the friendly page, so that a reset does not destroy the page.
-    package var lingerTimeout: Duration = .seconds(2)
+    public var lingerTimeout: Duration = .seconds(2)
 
     // MARK: TCP keep-alive (a dead peer is noticed in about 65 s)
 
-    package var keepAliveIdleSeconds: Int32 = 15
-    package var keepAliveIntervalSeconds: Int32 = 5
-    package var keepAliveProbes: Int32 = 10
+    public var keepAliveIdleSeconds: Int32 = 15
+    public var keepAliveIntervalSeconds: Int32 = 5
+    public var keepAliveProbes: Int32 = 10
 
     // MARK: Sizes
 
     /// Characters of the opening request before the first blank line (halibut.md 2.5).
-    package var maximumOpeningBytes = 20_000
+    public var maximumOpeningBytes = 20_000
     /// Bytes of one control or identity line; upstream has no bound, we use the opening's.
-    package var maximumControlLineBytes = 20_000
+    public var maximumControlLineBytes = 20_000
     /// Bytes of one message once inflated (halibut.md 5.3).
-    package var maximumMessageBytes = 256 * 1024 * 1024
+    public var maximumMessageBytes = 256 * 1024 * 1024
     /// How many times larger than its compressed form a message may be, once it exceeds ``inflateRatioFloorBytes``.
     ///
     /// Deflate cannot exceed 1032; a log of equal lines reaches some 300. More is somebody making us allocate.
-    package var maximumInflateRatio = 400
+    public var maximumInflateRatio = 400
     /// Below this size the ratio is not looked at: 16 MiB cost nothing worth protecting.
-    package var inflateRatioFloorBytes = 16 * 1024 * 1024
+    public var inflateRatioFloorBytes = 16 * 1024 * 1024
     /// Data streams that may follow one message; a deployment script has a handful of files.
-    package var maximumDataStreams = 4096
+    public var maximumDataStreams = 4096
     /// Bytes of all data streams of one message.
     ///
     /// Free disk is checked as well.
-    package var maximumDataStreamBytes: Int64 = 1 << 40
+    public var maximumDataStreamBytes: Int64 = 1 << 40
 
     // MARK: Counts
 
     /// Idle connections kept per endpoint (halibut.md 4).
-    package var maximumPooledConnections = 5
+    public var maximumPooledConnections = 5
     /// Accepted connections that have not identified themselves yet; a stranger must not use up all descriptors.
-    package var maximumUnidentifiedConnections = 512
+    public var maximumUnidentifiedConnections = 512
     /// Authenticated connections per subscription; none by default, like upstream (halibut.md 2.7).
-    package var maximumConnectionsPerSubscription: Int?
+    public var maximumConnectionsPerSubscription: Int?
     /// Connections one polling service may be told to keep (halibut.md 11.1).
-    package static let maximumPollingConnections = 512
+    public static let maximumPollingConnections = 512
 
-    package init() {}
+    /// The defaults.
+    public init() {}
 }

@@ -48,10 +48,11 @@ package struct OpeningReader: Sendable {
 }
 
 /// The page that anything but a message exchange gets (halibut.md 2.5).
-package struct FriendlyPage: Hashable, Sendable {
-    package var html: String
+public struct FriendlyPage: Hashable, Sendable {
+    /// The page, an HTML text.
+    public var html: String
     /// Extra headers, in order.
-    package var headers: [(name: String, value: String)] {
+    public var headers: [(name: String, value: String)] {
         get { self.storedHeaders.map { ($0.name, $0.value) } }
         set { self.storedHeaders = newValue.map { Header(name: $0.name, value: $0.value) } }
     }
@@ -60,7 +61,7 @@ package struct FriendlyPage: Hashable, Sendable {
     private struct Header: Hashable { var name: String, value: String }
 
     /// A page of its own with the headers that keep a browser from doing anything with it.
-    package init(
+    public init(
         html: String = "<html><body><p>Hello!</p></body></html>",
         headers: [(name: String, value: String)] = FriendlyPage.defaultHeaders
     ) {
@@ -69,7 +70,7 @@ package struct FriendlyPage: Hashable, Sendable {
     }
 
     /// What the agent sends beside its page.
-    package static let defaultHeaders: [(name: String, value: String)] = [
+    public static let defaultHeaders: [(name: String, value: String)] = [
         ("Content-Security-Policy", "default-src 'none'"),
         ("Referrer-Policy", "no-referrer"),
         ("X-Content-Type-Options", "nosniff"),

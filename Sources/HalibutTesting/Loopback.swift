@@ -34,6 +34,13 @@ extension Logger {
     package static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 }
 
+extension HalibutConfiguration {
+    /// Says nothing, and tries again at once.
+    package static let brisk = HalibutConfiguration(limits: .brisk, logger: .quiet)
+    /// Says nothing.
+    package static let quiet = HalibutConfiguration(logger: .quiet)
+}
+
 /// A client and a listening service on the loopback interface.
 package struct ListeningPair: Sendable {
     package let service: EchoService
@@ -52,16 +59,16 @@ package struct ListeningPair: Sendable {
     ) async throws -> Result {
         let service = EchoService()
         let trust = TrustedPeers([TestIdentities.client.thumbprint])
-        let listening = ListeningService(
+        let configuration = HalibutConfiguration(limits: limits, logger: logger)
+        let listening = HalibutListener(
             host: "127.0.0.1",
             port: 0,
             identity: TestIdentities.service,
             trust: trust,
             dispatcher: service,
-            limits: limits,
-            logger: logger
+            configuration: configuration
         )
-        let client = try HalibutClient(identity: clientIdentity, limits: limits, logger: logger)
+        let client = try HalibutClient(identity: clientIdentity, configuration: configuration)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await listening.run() }
             let port = try await listening.boundPort
@@ -82,7 +89,7 @@ package struct PollingPair: Sendable {
     package let service: EchoService
     package let trust: TrustedPeers
     package let client: HalibutClient
-    package let listener: PollingListener
+    package let listener: HalibutListener
     package let endPoint: ServiceEndPoint
     package let port: Int
 
@@ -97,16 +104,16 @@ package struct PollingPair: Sendable {
     ) async throws -> Result {
         let service = EchoService()
         let trust = TrustedPeers([TestIdentities.service.thumbprint])
-        let client = try HalibutClient(identity: TestIdentities.client, limits: limits, logger: logger)
-        let listener = PollingListener(
+        let configuration = HalibutConfiguration(limits: limits, logger: logger)
+        let client = try HalibutClient(identity: TestIdentities.client, configuration: configuration)
+        let listener = HalibutListener(
             host: "127.0.0.1",
             port: 0,
             identity: TestIdentities.client,
             trust: trust,
-            queues: client.pollingQueues,
+            pollingQueues: client.pollingQueues,
             authorise: authorise,
-            limits: limits,
-            logger: logger
+            configuration: configuration
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await listener.run() }
@@ -121,8 +128,7 @@ package struct PollingPair: Sendable {
                 identity: TestIdentities.service,
                 dispatcher: service,
                 connections: connections,
-                limits: limits,
-                logger: logger
+                configuration: configuration
             )
             if startsService { group.addTask { try await polling.run() } }
             let endPoint = try ServiceEndPoint(

@@ -1,13 +1,13 @@
 internal import COpenSSL
 
 /// A call of libcrypto or libssl that failed: what was attempted, and the library's own reasons.
-package struct OpenSSLError: Error, Hashable, CustomStringConvertible {
+public struct OpenSSLError: Error, Hashable, CustomStringConvertible {
     /// What was attempted, as a verb phrase: `read the PKCS#12 file`.
-    package var operation: String
+    public var operation: String
     /// The library's error queue at that moment, oldest first; may be empty.
-    package var reasons: [String]
+    public var reasons: [String]
 
-    package var description: String {
+    public var description: String {
         reasons.isEmpty ? "could not \(operation)" : "could not \(operation): \(reasons.joined(separator: "; "))"
     }
 

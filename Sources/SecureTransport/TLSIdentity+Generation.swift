@@ -7,7 +7,12 @@ extension TLSIdentity {
     private static let validYears = 100
 
     /// A new self-signed certificate with the shape of Tentacle's own (halibut.md 2.4, tentacle-cli.md 8.1).
-    package static func generate(commonName: String = "Octopus Tentacle") throws -> TLSIdentity {
+    ///
+    /// RSA 2048, SHA-256, subject and issuer `CN=<commonName>`, valid from yesterday for a hundred years. Takes some tenths
+    /// of a second.
+    ///
+    /// - Throws: ``OpenSSLError`` when libcrypto fails.
+    public static func generate(commonName: String = "Octopus Tentacle") throws(OpenSSLError) -> TLSIdentity {
         try generate(commonName: commonName, now: time(nil))
     }
 

@@ -2,7 +2,7 @@ internal import COpenSSL
 
 extension TLSIdentity {
     /// How a PKCS#12 file is encrypted.
-    package enum PKCS12Encryption: Sendable {
+    public enum PKCS12Encryption: Sendable {
         /// PBES2 with AES-256, MAC with SHA-256: .NET 6 and later, FIPS hosts.
         case aes256
         /// 3DES with a SHA-1 based key, MAC with SHA-1: what .NET writes by default, for old agents.
@@ -13,7 +13,9 @@ extension TLSIdentity {
     private static let iterations: Int32 = 2048
 
     /// Reads a PKCS#12 file: any password including none, the old ciphers too, extra certificates are ignored.
-    package init(pkcs12: [UInt8], password: String = "") throws(OpenSSLError) {
+    ///
+    /// - Throws: ``OpenSSLError`` for a wrong password, another format, or a file without key and certificate.
+    public init(pkcs12: [UInt8], password: String = "") throws(OpenSSLError) {
         ERR_clear_error()
         do {
             self = try Self.parse(pkcs12, password: password)
@@ -53,7 +55,9 @@ extension TLSIdentity {
     }
 
     /// Writes certificate and key as PKCS#12, with an empty password unless told otherwise (tentacle-cli.md 8.2).
-    package func pkcs12(
+    ///
+    /// - Throws: ``OpenSSLError`` when libcrypto fails.
+    public func pkcs12(
         password: String = "",
         encryption: PKCS12Encryption = .aes256
     ) throws(OpenSSLError) -> [UInt8] {

@@ -1,12 +1,13 @@
 internal import COpenSSL
 
 /// A certificate and its private key: who we are towards every peer.
-package struct TLSIdentity: Sendable {
+public struct TLSIdentity: Sendable {
     /// The certificate's bytes.
-    package let certificateDER: [UInt8]
-    package let thumbprint: Thumbprint
+    public let certificateDER: [UInt8]
+    /// What peers know us by.
+    public let thumbprint: Thumbprint
     /// The subject in .NET's spelling: `CN=Octopus Tentacle`.
-    package let subject: String
+    public let subject: String
     /// The signature algorithm by its .NET name: `sha256RSA`.
     package let signatureAlgorithm: String
     /// PKCS#8 DER; secret.
@@ -29,7 +30,9 @@ package struct TLSIdentity: Sendable {
     }
 
     /// Reads the first certificate and the first unencrypted private key of a PEM text, in either order.
-    package init(pem: String) throws(OpenSSLError) {
+    ///
+    /// - Throws: ``OpenSSLError`` when one of the two is missing, unreadable, or does not belong to the other.
+    public init(pem: String) throws(OpenSSLError) {
         let bytes = Array(pem.utf8)
         ERR_clear_error()
         let certificate = try unsafe MemoryBIO.reading(bytes) { (bio) throws(OpenSSLError) in
@@ -48,7 +51,9 @@ package struct TLSIdentity: Sendable {
     }
 
     /// The certificate as PEM, followed by the private key (PKCS#8, unencrypted) when asked for.
-    package func pem(includingPrivateKey: Bool = false) throws(OpenSSLError) -> String {
+    ///
+    /// - Throws: ``OpenSSLError`` when libcrypto fails.
+    public func pem(includingPrivateKey: Bool = false) throws(OpenSSLError) -> String {
         let certificate = try makeCertificate()
         let key = try makePrivateKey()
         let text = unsafe MemoryBIO.text { bio in
@@ -78,16 +83,16 @@ package struct TLSIdentity: Sendable {
 }
 
 extension TLSIdentity: Hashable {
-    package static func == (left: TLSIdentity, right: TLSIdentity) -> Bool {
+    public static func == (left: TLSIdentity, right: TLSIdentity) -> Bool {
         left.certificateDER == right.certificateDER
     }
 
-    package func hash(into hasher: inout Hasher) { hasher.combine(thumbprint) }
+    public func hash(into hasher: inout Hasher) { hasher.combine(thumbprint) }
 }
 
 extension TLSIdentity: CustomStringConvertible {
     /// Names the certificate; the key never gets into a text by accident.
-    package var description: String { "\(subject) (\(thumbprint))" }
+    public var description: String { "\(subject) (\(thumbprint))" }
 }
 
 /// Answers a request for a pass phrase with "none", instead of asking on the terminal.

@@ -1,4 +1,4 @@
-import HalibutProtocol
+import Halibut
 
 /// What a browser sees on the listening port (tentacle-services.md 14.1).
 enum AgentPage {

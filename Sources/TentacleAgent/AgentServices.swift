@@ -3,7 +3,6 @@ import BSON
 import FoundationEssentials
 import Glibc
 import Halibut
-import HalibutProtocol
 import HostIntegration
 import Logging
 import NIOCore
@@ -61,7 +60,11 @@ struct AgentServices {
             scripts: scripts,
             files: FileTransfer(homeDirectory: settings.homeDirectory, makeDigest: { SHA1Digest() })
         )
-        let spool = try makeSpool(home: home)
+        let halibut = HalibutConfiguration(
+            spool: try makeSpool(home: home),
+            eventLoopGroup: eventLoops,
+            logger: logger
+        )
         let cleaner = WorkspaceCleaner(
             service: scripts,
             workspaces: workspaces,
@@ -74,8 +77,8 @@ struct AgentServices {
             BackgroundService("workspace cleaner") { await cleaner.run() },
         ]
         let trust = sayWhomWeTrust()
-        services += try pollingServices(dispatcher, spool)
-        let listener = settings.noListen ? nil : listeningService(dispatcher, trust, spool)
+        services += try pollingServices(dispatcher, halibut)
+        let listener = settings.noListen ? nil : listeningService(dispatcher, trust, halibut)
         if let listener { services.append(BackgroundService("listener") { try await listener.run() }) }
         services.append(announcement(listener))
         if let home = settings.homeDirectory {
@@ -95,7 +98,10 @@ struct AgentServices {
         return TrustedPeers(thumbprints.compactMap { Thumbprint($0) })
     }
 
-    private func pollingServices(_ dispatcher: AgentDispatcher, _ spool: SpoolDirectory) throws -> [any Service] {
+    private func pollingServices(
+        _ dispatcher: AgentDispatcher,
+        _ halibut: HalibutConfiguration
+    ) throws -> [any Service] {
         let connections = settings.effectivePollingConnectionCount(host: host)
         let servers = settings.trustedServers.filter { $0.communicationStyle == .polling }
         if !servers.isEmpty { sayConnectionCount(connections) }
@@ -122,9 +128,7 @@ struct AgentServices {
                 identity: identity,
                 dispatcher: dispatcher,
                 connections: connections,
-                spool: spool,
-                eventLoopGroup: eventLoops,
-                logger: logger
+                configuration: halibut
             )
             logger.info("Starting \(connections) polling connections")
             return BackgroundService("polling \(address)") { try await service.run() }
@@ -144,18 +148,16 @@ struct AgentServices {
     private func listeningService(
         _ dispatcher: AgentDispatcher,
         _ trust: TrustedPeers,
-        _ spool: SpoolDirectory
-    ) -> ListeningService {
-        ListeningService(
+        _ halibut: HalibutConfiguration
+    ) -> HalibutListener {
+        HalibutListener(
             host: settings.listenAddress,
             port: settings.port,
             identity: identity,
             trust: trust,
             dispatcher: dispatcher,
             friendlyPage: AgentPage.page,
-            spool: spool,
-            eventLoopGroup: eventLoops,
-            logger: logger
+            configuration: halibut
         )
     }
 
@@ -182,7 +184,7 @@ struct AgentServices {
     // MARK: Readiness
 
     /// Says that the agent is ready, keeps the watchdog quiet, says that it stops.
-    private func announcement(_ listener: ListeningService?) -> any Service {
+    private func announcement(_ listener: HalibutListener?) -> any Service {
         let notifier = SystemdNotifier(environment: host.environment)
         let watchdog = SystemdNotifier.watchdogInterval(environment: host.environment, processID: getpid())
         let address = settings.listenAddress.map { $0.contains(":") ? "[\($0)]" : $0 } ?? "[::]"

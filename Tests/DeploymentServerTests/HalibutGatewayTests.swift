@@ -60,13 +60,13 @@ import Testing
         let server = try TLSIdentity.generate()
         let agent = try TLSIdentity.generate()
         let gateway = try HalibutGateway(identity: server, logger: Self.logger)
-        let service = ListeningService(
+        let service = HalibutListener(
             host: "127.0.0.1",
             port: 0,
             identity: agent,
             trust: TrustedPeers([server.thumbprint]),
             dispatcher: Agent(),
-            logger: Self.logger
+            configuration: HalibutConfiguration(logger: Self.logger)
         )
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try? await service.run() }
@@ -106,7 +106,7 @@ import Testing
                 ),
                 identity: agent,
                 dispatcher: Agent(),
-                logger: Self.logger
+                configuration: HalibutConfiguration(logger: Self.logger)
             )
             group.addTask { try? await service.run() }
             let (code, output) = try await Self.run(gateway, on: endpoint)

@@ -60,7 +60,7 @@ struct PythonPeerTests {
             let process = try peer.start("listen", ["--port", "0", "--trust", "\(TestIdentities.client.thumbprint)"])
             try await process.whileRunning {
                 let port = try await process.listeningPort()
-                let client = try HalibutClient(identity: TestIdentities.client, logger: .quiet)
+                let client = try HalibutClient(identity: TestIdentities.client, configuration: .quiet)
                 let endPoint = try ServiceEndPoint(
                     "https://127.0.0.1:\(port)/",
                     remoteThumbprint: Thumbprint(peer.thumbprint)
@@ -94,8 +94,7 @@ struct PythonPeerTests {
                         ),
                         identity: TestIdentities.service,
                         dispatcher: EchoService(),
-                        limits: .brisk,
-                        logger: .quiet
+                        configuration: .brisk
                     )
                     try await withThrowingTaskGroup(of: Void.self) { group in
                         group.addTask { try await service.run() }

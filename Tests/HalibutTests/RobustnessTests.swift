@@ -245,7 +245,7 @@ struct RobustnessTests {
 
     @Test("a refused connection is tried again and reported")
     func refused() async throws {
-        let client = try HalibutClient(identity: TestIdentities.client, logger: .quiet)
+        let client = try HalibutClient(identity: TestIdentities.client, configuration: .quiet)
         var endPoint = try ServiceEndPoint("https://127.0.0.1:1/", remoteThumbprint: TestIdentities.service.thumbprint)
         endPoint.retryListeningSleepInterval = .milliseconds(1)
         let error = try await #require(throws: HalibutError.self) { try await hello(client, endPoint) }
@@ -289,13 +289,13 @@ struct RobustnessTests {
     @Test("a port in use is one line that says what to do")
     func portInUse() async throws {
         try await ListeningPair.with { pair in
-            let second = ListeningService(
+            let second = HalibutListener(
                 host: "127.0.0.1",
                 port: pair.port,
                 identity: TestIdentities.service,
                 trust: TrustedPeers(),
                 dispatcher: EchoService(),
-                logger: .quiet
+                configuration: .quiet
             )
             let error = try await #require(throws: HalibutError.self) { try await second.run() }
             #expect(
@@ -308,14 +308,14 @@ struct RobustnessTests {
 
     @Test("the default address takes IPv6 and IPv4")
     func dualStack() async throws {
-        let service = ListeningService(
+        let service = HalibutListener(
             port: 0,
             identity: TestIdentities.service,
             trust: TrustedPeers([TestIdentities.client.thumbprint]),
             dispatcher: EchoService(),
-            logger: .quiet
+            configuration: .quiet
         )
-        let client = try HalibutClient(identity: TestIdentities.client, logger: .quiet)
+        let client = try HalibutClient(identity: TestIdentities.client, configuration: .quiet)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await service.run() }
             let endPoint = try ServiceEndPoint(

@@ -42,7 +42,7 @@ struct Daemon {
             let bound = try #require(port, "the agent did not start to listen")
             let client = try HalibutClient(
                 identity: server,
-                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+                configuration: HalibutConfiguration(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             )
             let daemon = Daemon(
                 port: bound,

@@ -270,7 +270,7 @@ import Testing
         try await Daemon.with { daemon in
             let stranger = try HalibutClient(
                 identity: TLSIdentity.generate(commonName: "Stranger"),
-                logger: .init(label: "test")
+                configuration: HalibutConfiguration(logger: .init(label: "test"))
             )
             var endPoint = daemon.endPoint
             endPoint.retryCountLimit = 1

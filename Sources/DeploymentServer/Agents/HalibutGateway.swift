@@ -16,19 +16,19 @@ package final class HalibutGateway: TentacleGateway, AgentDirectory {
     private let subscriptions = Mutex<[String: Set<Thumbprint>]>([:])
 
     package init(identity: TLSIdentity, logger: Logger) throws {
-        client = try HalibutClient(identity: identity, logger: logger)
+        client = try HalibutClient(identity: identity, configuration: HalibutConfiguration(logger: logger))
     }
 
     /// The port on which polling agents collect their calls.
-    package func makeListener(host: String?, port: Int, identity: TLSIdentity, logger: Logger) -> PollingListener {
-        PollingListener(
+    package func makeListener(host: String?, port: Int, identity: TLSIdentity, logger: Logger) -> HalibutListener {
+        HalibutListener(
             host: host,
             port: port,
             identity: identity,
             trust: trust,
-            queues: client.pollingQueues,
+            pollingQueues: client.pollingQueues,
             authorise: { [weak self] subscription, peer in self?.mayPoll(subscription, peer) ?? false },
-            logger: logger
+            configuration: HalibutConfiguration(logger: logger)
         )
     }
 

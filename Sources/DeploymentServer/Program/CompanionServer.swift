@@ -93,7 +93,7 @@ package struct CompanionServer: Service {
     private static func application(
         _ services: ServerServices,
         _ configuration: ServerConfiguration,
-        _ listener: PollingListener,
+        _ listener: HalibutListener,
         _ logger: Logger,
         onRunning: @escaping @Sendable @concurrent (any NIOCore.Channel) async -> Void
     ) throws -> HTTPService {
@@ -121,7 +121,7 @@ package struct CompanionServer: Service {
 private struct HTTPService: Service {
     let application: Application<CallbackResponder<BasicRequestContext>>
     let address: ServerConfiguration.Address
-    let listener: PollingListener
+    let listener: HalibutListener
 
     func run() async throws {
         // Agents register over HTTP and poll at once: that port has to be open first.
@@ -142,7 +142,7 @@ private struct HTTPService: Service {
 
 /// The port for polling agents.
 private struct PollingPort: Service {
-    let listener: PollingListener
+    let listener: HalibutListener
     let announcement: Announcement
 
     func run() async throws {
