@@ -52,7 +52,9 @@ final class PooledConnection: Sendable {
         spool: SpoolDirectory
     ) async throws -> PollingQueues.Answer {
         let stream = WireStream(pipe: self.pipe, limits: limits, spool: spool)
-        self.machine.withLock { $0.requestBegins(id: call.request.id) }
+        if case .closeWithError(let error) = self.machine.withLock({ $0.requestBegins(id: call.request.id) }) {
+            throw error
+        }
         try await stream.send(
             call.request.document,
             id: call.request.id,
@@ -67,6 +69,9 @@ final class PooledConnection: Sendable {
         return response
     }
 
+    /// The connection failed: says what that means for its call.
+    func failed() -> ClientConnection.OnFailure { self.machine.withLock { $0.failed() } }
+
     /// Says good-bye, best effort (halibut.md 2.8).
     func end() {
         var buffer = ByteBuffer()
@@ -76,23 +81,31 @@ final class PooledConnection: Sendable {
     }
 }
 
-/// Idle connections by endpoint (halibut.md 10.1).
+/// Idle connections by endpoint (halibut.md 10.1): ``IdleConnections`` decides, this class closes.
 final class ConnectionPool: Sendable {
-    private struct Entry {
+    private struct Entry: Identifiable {
         let connection: PooledConnection
         let expiry: Scheduled<Void>
+
+        var id: ConnectionID { self.connection.pipe.id }
+
+        func end() {
+            self.expiry.cancel()
+            self.connection.end()
+        }
     }
 
     private let limits: HalibutLimits
-    private let entries = Mutex<[PoolKey: [Entry]]>([:])
+    private let entries: Mutex<IdleConnections<PoolKey, Entry>>
 
     init(limits: HalibutLimits) {
         self.limits = limits
+        self.entries = Mutex(IdleConnections(maximumPerKey: limits.maximumPooledConnections))
     }
 
     /// The connection used last that is still alive, as far as we know.
     func take(_ key: PoolKey) -> PooledConnection? {
-        while let entry = self.entries.withLock({ $0[key]?.popLast() }) {
+        while let entry = self.entries.withLock({ $0.take(key) }) {
             entry.expiry.cancel()
             if !entry.connection.pipe.hasNews { return entry.connection }
             entry.connection.pipe.close()
@@ -103,42 +116,25 @@ final class ConnectionPool: Sendable {
     /// Keeps a connection after a fully successful exchange.
     func put(_ connection: PooledConnection, _ key: PoolKey) {
         let pipe = connection.pipe
-        let expiry = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(self.limits.pooledConnectionTimeout)) {
+        let expiry = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(self.limits.safePooledConnectionTimeout)) {
             self.discard(pipe.id, key)
         }
-        let surplus = self.entries.withLock { entries in
-            entries[key, default: []].append(Entry(connection: connection, expiry: expiry))
-            guard entries[key, default: []].count > self.limits.maximumPooledConnections else { return nil as Entry? }
-            return entries[key]?.removeFirst()
-        }
-        surplus?.expiry.cancel()
-        surplus?.connection.end()
+        self.entries.withLock { $0.put(Entry(connection: connection, expiry: expiry), key) }?.end()
         // Whatever comes now is the end, or something that nobody asked for.
         pipe.watch { self.discard(pipe.id, key) }
     }
 
     private func discard(_ id: ConnectionID, _ key: PoolKey) {
-        let entry = self.entries.withLock { entries -> Entry? in
-            guard let index = entries[key]?.firstIndex(where: { $0.connection.pipe.id == id }) else { return nil }
-            let entry = entries[key]?.remove(at: index)
-            if entries[key]?.isEmpty == true { entries.removeValue(forKey: key) }
-            return entry
-        }
-        entry?.expiry.cancel()
-        entry?.connection.end()
+        self.entries.withLock { $0.remove(id, key) }?.end()
     }
 
     /// Closes the idle connections of an endpoint.
     func clear(_ key: PoolKey) {
-        let removed = self.entries.withLock { $0.removeValue(forKey: key) ?? [] }
-        for entry in removed {
-            entry.expiry.cancel()
-            entry.connection.end()
-        }
+        for entry in self.entries.withLock({ $0.clear(key) }) { entry.end() }
     }
 
     /// Closes all idle connections.
     func close() {
-        for key in self.entries.withLock({ Array($0.keys) }) { self.clear(key) }
+        for entry in self.entries.withLock({ $0.clear() }) { entry.end() }
     }
 }

@@ -61,20 +61,12 @@ struct Dialler: Sendable {
 
 /// Why a connection could not be made, and whether another attempt is worthwhile (halibut.md 10.2).
 struct DialError: Error, CustomStringConvertible {
-    enum Reason: Hashable {
-        case unexpectedCertificate
-        case connectionRefused
-        case hostNotFound
-        case cancelled
-        case other
-    }
-
-    var reason: Reason
+    var reason: ConnectFailure
     var cause: String
 
     var description: String { self.cause }
 
-    private init(_ reason: Reason, _ cause: String) {
+    private init(_ reason: ConnectFailure, _ cause: String) {
         self.reason = reason
         self.cause = cause
     }
@@ -105,7 +97,7 @@ struct DialError: Error, CustomStringConvertible {
         case is CancellationError: self.init(.cancelled, "the call was cancelled")
         case let error as TLSError:
             guard let certificate = error.unexpectedCertificate else {
-                self.init(.other, "\(error)")
+                self.init(error.code == .handshakeFailed ? .handshakeFailed : .other, "\(error)")
                 return
             }
             self.init(.unexpectedCertificate, certificate.wireMessage(uri: endPoint.baseURI))

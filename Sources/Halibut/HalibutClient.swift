@@ -144,8 +144,7 @@ public final class HalibutClient: Sendable {
             case .notBegun(let attempt): failure = attempt
             }
             guard !Task.isCancelled else { throw HalibutError.cancelled(.connecting) }
-            guard failure.mayRetry else { throw HalibutError.beforeRequestBegan(call.endPoint, failure) }
-            switch attempts.failed(onPooledConnection: failure.onPooledConnection, now: .now) {
+            switch attempts.failed(failure.reason, now: .now) {
             case .giveUp: throw HalibutError.beforeRequestBegan(call.endPoint, failure)
             case .retry(let pause, let clearPool):
                 if clearPool { self.pool.clear(PoolKey(call.endPoint)) }
@@ -164,11 +163,7 @@ public final class HalibutClient: Sendable {
 
     /// Makes the call over a pooled or a new connection.
     private func attempt(_ call: OutgoingCall) async -> Attempt {
-        if let connection = self.pool.take(PoolKey(call.endPoint)) {
-            return await self.attempt(call, on: connection) { error in
-                AttemptFailure(cause: error.wireCause, onPooledConnection: true)
-            }
-        }
+        if let connection = self.pool.take(PoolKey(call.endPoint)) { return await self.attempt(call, on: connection) }
         let pipe: WirePipe
         do throws(DialError) {
             let verification = PeerVerification.thumbprint(call.endPoint.remoteThumbprint)
@@ -176,33 +171,25 @@ public final class HalibutClient: Sendable {
         } catch {
             return .notBegun(AttemptFailure(error))
         }
-        let own = self.identity.thumbprint
-        return await self.attempt(call, on: PooledConnection(pipe: pipe)) { AttemptFailure(preparing: $0, own: own) }
+        return await self.attempt(call, on: PooledConnection(pipe: pipe))
     }
 
     /// The whole exchange happens on the connection's event loop: one change of threads there and one back.
-    private func attempt(
-        _ call: OutgoingCall,
-        on connection: PooledConnection,
-        unprepared: @Sendable (any Error) -> AttemptFailure
-    ) async -> Attempt {
+    private func attempt(_ call: OutgoingCall, on connection: PooledConnection) async -> Attempt {
         await LoopIsolation.run(on: connection.pipe.channel.eventLoop) {
             do {
                 try await connection.prepare(limits: self.limits, spool: self.spool)
-            } catch {
-                connection.pipe.abort(error)
-                return .notBegun(unprepared(error))
-            }
-            do {
                 let answer = try await connection.exchange(call, limits: self.limits, spool: self.spool)
                 self.pool.put(connection, PoolKey(call.endPoint))
                 return .answered(answer)
-            } catch let error as CancellationError {
-                connection.pipe.abort(error)
-                return .failedForGood(.cancelled(.transferring))
             } catch {
                 connection.pipe.abort(error)
-                return .failedForGood(.afterRequestBegan(call.endPoint, error))
+                switch connection.failed() {
+                case .mayRetry(let wasPooled):
+                    return .notBegun(AttemptFailure(error, own: self.identity.thumbprint, wasPooled: wasPooled))
+                case .neverRetry where error is CancellationError: return .failedForGood(.cancelled(.transferring))
+                case .neverRetry: return .failedForGood(.afterRequestBegan(call.endPoint, error))
+                }
             }
         }
     }
@@ -218,26 +205,23 @@ struct OutgoingCall: Sendable {
 
 /// Why a call could not begin on one connection.
 struct AttemptFailure {
+    var reason: ConnectFailure
     var cause: String
-    var onPooledConnection = false
-    var mayRetry = true
-    var code = HalibutError.Code.network
 
-    init(cause: String, onPooledConnection: Bool) {
-        self.cause = cause
-        self.onPooledConnection = onPooledConnection
-    }
+    var code: HalibutError.Code { self.reason == .unexpectedCertificate ? .unexpectedCertificate : .network }
 
     init(_ error: DialError) {
+        self.reason = error.reason
         self.cause = error.cause
-        self.mayRetry = error.reason == .connectionRefused || error.reason == .other
-        if error.reason == .unexpectedCertificate { self.code = .unexpectedCertificate }
     }
 
-    /// A new connection broke before the listener identified itself: most likely it does not trust us.
-    init(preparing error: any Error, own: Thumbprint) {
+    /// A connection broke before a request could be sent.
+    ///
+    /// Before a new one's listener identified itself, it most likely does not trust us.
+    init(_ error: any Error, own: Thumbprint, wasPooled: Bool) {
+        self.reason = wasPooled ? .pooledConnection : .other
         self.cause = error.wireCause
-        if error.isConnectionClosed {
+        if !wasPooled, error.isConnectionClosed {
             self.cause +=
                 " The server aborted the connection before it was fully established. This usually means that the server rejected the certificate that we provided. We provided a certificate with a thumbprint of '\(own)'."
         }

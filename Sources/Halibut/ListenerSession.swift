@@ -203,17 +203,18 @@ final class ListenerSession {
             by: self.pipe,
             timeout: self.configuration.limits.pollingQueueWaitTimeout
         )
-        guard let call = taken else {
-            // A waiting service sends nothing, except `END` when it stops (halibut.md 12.2).
-            guard !self.pipe.hasNews else { return false }
-            try await self.stream.sendNullMessage()
-            _ = self.machine.requestSent(id: nil)
-            return true
-        }
-        if self.pipe.hasNews {
-            queues.putBack(call, subscription)
+        switch self.machine.requestTaken(id: taken?.request.id, peerHasNews: self.pipe.hasNews) {
+        case .closeQuietly: return false
+        case .closeWithError(let error): throw error
+        case .putBackThenClose:
+            if let taken { queues.putBack(taken, subscription) }
             return false
+        case .sendNullThenReadControlLine:
+            try await self.stream.sendNullMessage()
+            return true
+        case .sendRequestThenReadResponse: break
         }
+        guard let call = taken else { return false }
         do {
             try await self.stream.send(
                 call.request.document,
@@ -221,7 +222,6 @@ final class ListenerSession {
                 streams: call.streams,
                 announced: call.announced
             )
-            _ = self.machine.requestSent(id: call.request.id)
             let response = try await self.stream.readResponse()
             switch self.machine.responseRead(id: response?.0.id) {
             case .completeThenReadControlLine: break

@@ -70,7 +70,6 @@ public final class PollingService: Sendable {
             backoff.tryBegan(now: .now)
             let failure = await self.transaction(&backoff)
             if Task.isCancelled { return }
-            backoff.tryBegan(now: .now)
             let pause = backoff.pause(now: .now)
             self.logger.info(
                 "Halibut client exception: \(failure). Retrying in \(pause.secondsText) seconds",
@@ -108,14 +107,13 @@ public final class PollingService: Sendable {
 
     /// Attempts as in a call, but a refused connection ends them (halibut.md 11.2).
     private func connect() async -> Result<WirePipe, DialError> {
-        var attempts = ConnectAttempts(endPoint: self.server.wireDocument, now: .now)
+        var attempts = ConnectAttempts(endPoint: self.server.wireDocument, role: .pollingService, now: .now)
         let verification = PeerVerification.thumbprint(self.server.remoteThumbprint)
         while true {
             do throws(DialError) {
                 return .success(try await self.dialler.dial(self.server, verification: verification).0)
             } catch {
-                guard error.reason == .other, !Task.isCancelled else { return .failure(error) }
-                guard case .retry(let pause, _) = attempts.failed(onPooledConnection: false, now: .now) else {
+                guard case .retry(let pause, _) = attempts.failed(error.reason, now: .now), !Task.isCancelled else {
                     return .failure(error)
                 }
                 try? await Task.sleep(for: pause)
@@ -172,7 +170,7 @@ public final class PollingService: Sendable {
         do {
             return try await stream.readIdentity()
         } catch  where error.isConnectionClosed {
-            throw HalibutError(.network, AttemptFailure(preparing: error, own: self.identity.thumbprint).cause)
+            throw HalibutError(.network, AttemptFailure(error, own: self.identity.thumbprint, wasPooled: false).cause)
         }
     }
 }

@@ -14,7 +14,7 @@ package struct PollingBackoff: Sendable {
         self.maximum = limits.maximumPollingBackoff
     }
 
-    /// A try begins.
+    /// A try begins: the first one since the last success starts the clock.
     package mutating func tryBegan(now: ContinuousClock.Instant) {
         if self.failingSince == nil { self.failingSince = now }
     }
@@ -31,8 +31,31 @@ package struct PollingBackoff: Sendable {
     }
 }
 
-/// Whether a client may try once more to begin a call (halibut.md 10.2).
+/// Why no request could be begun on a connection, as far as it matters for the next attempt (halibut.md 10.2).
+package enum ConnectFailure: Hashable, Sendable {
+    /// Not the certificate that the endpoint names.
+    case unexpectedCertificate
+    /// No common version or cipher, or no TLS at all.
+    case handshakeFailed
+    case connectionRefused
+    case hostNotFound
+    case cancelled
+    /// A pooled connection had died in the pool: that says nothing about the peer.
+    case pooledConnection
+    /// A time-out, a reset, a listener that hangs up.
+    case other
+}
+
+/// Whether a dialler may try once more to begin (halibut.md 10.2, 11.2).
 package struct ConnectAttempts: Sendable {
+    /// Who dials.
+    package enum Role: Hashable, Sendable {
+        /// With a call to make.
+        case client
+        /// To be given calls: it has a back-off of its own and does not insist on a port that refuses.
+        case pollingService
+    }
+
     /// What to do after a failure before the request began.
     package enum OnFailure: Hashable, Sendable {
         /// Try again after the pause; `clearPool` says that pooled connections are worthless.
@@ -40,25 +63,31 @@ package struct ConnectAttempts: Sendable {
         case giveUp
     }
 
+    private let role: Role
     private let countLimit: Int
     private let pause: Duration
     private let deadline: ContinuousClock.Instant
     private var failures = 0
 
-    package init(endPoint: EndPointDocument, now: ContinuousClock.Instant) {
+    package init(endPoint: EndPointDocument, role: Role = .client, now: ContinuousClock.Instant) {
+        self.role = role
         self.countLimit = max(1, Int(endPoint.retryCountLimit))
         self.pause = endPoint.retryListeningSleepInterval
         self.deadline = now + endPoint.connectionErrorRetryTimeout
     }
 
-    /// An attempt failed and may be repeated.
-    ///
-    /// A pooled connection that died in the pool says nothing about the peer: redial at once, it does not count.
-    package mutating func failed(onPooledConnection: Bool, now: ContinuousClock.Instant) -> OnFailure {
+    /// An attempt failed.
+    package mutating func failed(_ failure: ConnectFailure, now: ContinuousClock.Instant) -> OnFailure {
         guard now < self.deadline else { return .giveUp }
-        if onPooledConnection { return .retry(after: .zero, clearPool: false) }
-        self.failures += 1
-        guard self.failures < self.countLimit else { return .giveUp }
-        return .retry(after: self.pause, clearPool: self.failures == 2)
+        switch failure {
+        case .unexpectedCertificate, .handshakeFailed, .hostNotFound, .cancelled: return .giveUp
+        case .connectionRefused where self.role == .pollingService: return .giveUp
+        // Redial at once; it does not count.
+        case .pooledConnection: return .retry(after: .zero, clearPool: false)
+        case .connectionRefused, .other:
+            self.failures += 1
+            guard self.failures < self.countLimit else { return .giveUp }
+            return .retry(after: self.pause, clearPool: self.failures == 2)
+        }
     }
 }

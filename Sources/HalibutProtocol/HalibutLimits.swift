@@ -22,6 +22,11 @@ public struct HalibutLimits: Hashable, Sendable {
     ///
     /// Upstream says 9 minutes, but agents hang up after one minute (halibut.md 10.1).
     public var pooledConnectionTimeout: Duration = .seconds(50)
+    /// The same, but always less than a listening service waits for its next request.
+    package var safePooledConnectionTimeout: Duration {
+        self.pooledConnectionTimeout < self.nextRequestIdleTimeout
+            ? self.pooledConnectionTimeout : max(.zero, self.nextRequestIdleTimeout - .seconds(10))
+    }
     /// Shortest and longest pause between attempts to reach a polling server (halibut.md 11.2).
     public var minimumPollingBackoff: Duration = .seconds(5)
     public var maximumPollingBackoff: Duration = .seconds(120)

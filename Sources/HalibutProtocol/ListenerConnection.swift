@@ -44,10 +44,19 @@ package struct ListenerConnection: ~Copyable {
         case closeWithError(WireError)
     }
 
-    /// After a message went out.
+    /// After a response went out.
     package enum OnSent: Hashable, Sendable {
         case readControlLine
-        case readResponse
+        case closeWithError(WireError)
+    }
+
+    /// After a subscriber's turn at the queue.
+    package enum OnTaken: Hashable, Sendable {
+        case sendRequestThenReadResponse
+        case sendNullThenReadControlLine
+        /// The subscriber has gone and not a byte of the request went out: somebody else shall have it.
+        case putBackThenClose
+        case closeQuietly
         case closeWithError(WireError)
     }
 
@@ -97,7 +106,8 @@ package struct ListenerConnection: ~Copyable {
             case .leasing: "deciding about the subscription"
             case .taking: "waiting for a request to send"
             case .awaitingResponse: "waiting for a response"
-            case .awaitingControl: "waiting for NEXT or END"
+            case .awaitingControl(let subscriber):
+                subscriber ? "waiting for NEXT or END of a subscriber" : "waiting for NEXT or END"
             case .closed: "closed"
             }
         }
@@ -109,17 +119,8 @@ package struct ListenerConnection: ~Copyable {
 
     private init(_ state: consuming State) { self.state = state }
 
-    /// Whether the peer has been authorised and has said who it is.
-    package var isIdentified: Bool {
-        switch self.state {
-        case .opening: false
-        case .authorising: false
-        case .identifying: false
-        case .leasing: false
-        case .closed: false
-        case _: true
-        }
-    }
+    /// What the connection is doing, for messages and tests.
+    package var stateName: String { self.state.name }
 
     package mutating func openingRead(_ opening: Opening) -> OnOpening {
         switch consume self.state {
@@ -204,16 +205,22 @@ package struct ListenerConnection: ~Copyable {
         }
     }
 
-    /// A request was taken off the queue and sent, or (`nil`) a NUL request because there was none.
-    package mutating func requestSent(id: String?) -> OnSent {
+    /// The queue gave a request, or (`nil`) had none in time.
+    ///
+    /// A waiting subscriber sends nothing except `END` when it stops: `peerHasNews` says that it has gone
+    /// (halibut.md 12.2).
+    package mutating func requestTaken(id: String?, peerHasNews: Bool) -> OnTaken {
         switch consume self.state {
+        case .taking where peerHasNews:
+            self = .init(.closed)
+            return id == nil ? .closeQuietly : .putBackThenClose
         case .taking:
             guard let id else {
                 self = .init(.awaitingControl(subscriber: true))
-                return .readControlLine
+                return .sendNullThenReadControlLine
             }
             self = .init(.awaitingResponse(id: id))
-            return .readResponse
+            return .sendRequestThenReadResponse
         case let other:
             self = .init(.closed)
             return .closeWithError(.unexpected("request", in: other.name))

@@ -2,7 +2,7 @@
 ///
 /// An item is `queued` → `transferring(connection)` → gone. Every method says what the owner has to do about it; the
 /// owner keeps continuations and timers by id. `Item` and `Waiter` are such ids.
-package struct PollingQueue<Item: Hashable & Sendable, Waiter: Hashable & Sendable>: Sendable {
+package struct PollingQueue<Item: Hashable & Sendable, Waiter: Hashable & Sendable>: Hashable, Sendable {
     /// After a call came in.
     package enum OnEnqueue: Hashable, Sendable {
         /// A connection was waiting: it gets the item now.

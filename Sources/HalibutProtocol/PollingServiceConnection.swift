@@ -3,6 +3,9 @@
 ///     new ─MX-SUBSCRIBER─▶ identifying ─MX-SERVER─▶ awaitingRequest ─request─▶ dispatching
 ///                                                     ▲   └──NUL──▶ awaitingProceed ◀─response, NEXT─┘
 ///                                                     └──PROCEED──────────┘
+///
+/// Every state can also go to `closed`. Like ``ClientConnection`` it expects `MX-SERVER` and `PROCEED`; the three lines
+/// that this takes read better twice than behind a machine of their own.
 package struct PollingServiceConnection: ~Copyable {
     /// After the listener's identity.
     package enum OnIdentity: Hashable, Sendable {
@@ -59,6 +62,9 @@ package struct PollingServiceConnection: ~Copyable {
     package init() { self.init(.identifying) }
 
     private init(_ state: consuming State) { self.state = state }
+
+    /// What the connection is doing, for messages and tests.
+    package var stateName: String { self.state.name }
 
     package mutating func identityRead(_ identity: RemoteIdentity) -> OnIdentity {
         switch consume self.state {

@@ -13,34 +13,18 @@ struct ListenerConnectionTests {
         return machine
     }
 
-    private func awaitingRequest() -> ListenerConnection {
-        var machine = identifying()
-        _ = machine.identityRead(.client)
-        return machine
-    }
-
-    private func taking() throws -> ListenerConnection {
-        var machine = identifying()
-        _ = machine.identityRead(.subscriber(try subscription()))
-        _ = machine.leased(true)
-        return machine
-    }
-
     @Test("a client's conversation: request, response, NEXT, request, END")
     func client() {
         var machine = ListenerConnection()
-        #expect(machine.isIdentified == false)
         #expect(machine.openingRead(.messageExchange) == .authorise)
         #expect(machine.authorised(true) == .readIdentity)
         #expect(machine.identityRead(.client) == .sendIdentityThenReadRequest)
-        #expect(machine.isIdentified == true)
         #expect(machine.requestRead(id: "1") == .dispatch(id: "1"))
         #expect(machine.responseSent() == .readControlLine)
         #expect(machine.controlLineRead(.next) == .sendProceedThenReadRequest)
         #expect(machine.requestRead(id: "2") == .dispatch(id: "2"))
         #expect(machine.responseSent() == .readControlLine)
         #expect(machine.controlLineRead(.end) == .closeQuietly)
-        #expect(machine.isIdentified == false)
     }
 
     @Test("a subscriber's conversation: request, response, NEXT, NUL, NEXT, END")
@@ -48,102 +32,13 @@ struct ListenerConnectionTests {
         var machine = identifying()
         #expect(machine.identityRead(.subscriber(try subscription())) == .lease(try subscription()))
         #expect(machine.leased(true) == .sendIdentityThenTakeRequest)
-        #expect(machine.requestSent(id: "1") == .readResponse)
+        #expect(machine.requestTaken(id: "1", peerHasNews: false) == .sendRequestThenReadResponse)
         #expect(machine.responseRead(id: "1") == .completeThenReadControlLine(id: "1"))
         #expect(machine.controlLineRead(.next) == .sendProceedThenTakeRequest)
-        #expect(machine.requestSent(id: nil) == .readControlLine)
+        #expect(machine.requestTaken(id: nil, peerHasNews: false) == .sendNullThenReadControlLine)
         #expect(machine.controlLineRead(.next) == .sendProceedThenTakeRequest)
-        #expect(machine.requestSent(id: nil) == .readControlLine)
+        #expect(machine.requestTaken(id: nil, peerHasNews: false) == .sendNullThenReadControlLine)
         #expect(machine.controlLineRead(.end) == .closeQuietly)
-    }
-
-    @Test("a browser gets the page, silence gets silence")
-    func friendlyPage() {
-        var browser = ListenerConnection()
-        #expect(browser.openingRead(.other) == .sendFriendlyPageThenClose)
-        var silent = ListenerConnection()
-        #expect(silent.openingRead(.empty) == .closeSilently)
-    }
-
-    @Test("a peer that is not trusted gets nothing")
-    func untrusted() {
-        var machine = ListenerConnection()
-        _ = machine.openingRead(.messageExchange)
-        #expect(machine.authorised(false) == .closeSilently)
-        #expect(
-            machine.identityRead(.client)
-                == .closeWithError(WireError(.unexpectedEvent, "Unexpected identity while closed."))
-        )
-    }
-
-    @Test("a subscription of somebody else gets nothing")
-    func notLeased() throws {
-        var machine = identifying()
-        _ = machine.identityRead(.subscriber(try subscription()))
-        #expect(machine.leased(false) == .closeSilently)
-    }
-
-    @Test("a listener that dials is answered and refused")
-    func serverIdentity() {
-        var machine = identifying()
-        #expect(
-            machine.identityRead(.server)
-                == .sendIdentityThenCloseWithError(WireError(.identity, "Unexpected remote identity: Server"))
-        )
-    }
-
-    @Test("a null request ends a client's connection")
-    func nullRequest() {
-        var machine = awaitingRequest()
-        #expect(machine.requestRead(id: nil) == .closeQuietly)
-    }
-
-    @Test("any other word than NEXT and END", arguments: [ControlLine.proceed, .other("FOO")])
-    func wrongWord(_ line: ControlLine) {
-        var machine = awaitingRequest()
-        _ = machine.requestRead(id: "1")
-        _ = machine.responseSent()
-        #expect(
-            machine.controlLineRead(line)
-                == .closeWithError(WireError(.controlLine, "Expected NEXT or END, got: \(line.text)"))
-        )
-        #expect(
-            machine.controlLineRead(.next)
-                == .closeWithError(WireError(.unexpectedEvent, "Unexpected control line while closed."))
-        )
-    }
-
-    @Test("a response that is for another request, or none")
-    func wrongResponse() throws {
-        var other = try taking()
-        _ = other.requestSent(id: "1")
-        #expect(other.responseRead(id: "2") == .closeWithError(.responseForAnotherRequest(expected: "1", got: "2")))
-        var none = try taking()
-        _ = none.requestSent(id: "1")
-        #expect(none.responseRead(id: nil) == .closeWithError(.noResponse))
-    }
-
-    @Test("events out of turn close the connection")
-    func outOfTurn() throws {
-        var early = ListenerConnection()
-        #expect(
-            early.requestRead(id: "1")
-                == .closeWithError(WireError(.unexpectedEvent, "Unexpected request while waiting for the opening."))
-        )
-        var idle = awaitingRequest()
-        #expect(
-            idle.responseSent()
-                == .closeWithError(WireError(.unexpectedEvent, "Unexpected response while waiting for a request."))
-        )
-        var waiting = try taking()
-        #expect(
-            waiting.responseRead(id: "1")
-                == .closeWithError(
-                    WireError(.unexpectedEvent, "Unexpected response while waiting for a request to send.")
-                )
-        )
-        var unauthorised = ListenerConnection()
-        #expect(unauthorised.authorised(true) == .closeSilently)
     }
 }
 
@@ -154,44 +49,12 @@ struct ClientConnectionTests {
         var machine = ClientConnection()
         #expect(machine.begin() == .sendIdentityThenReadIdentity)
         #expect(machine.identityRead(.server) == .sendRequest)
-        machine.requestBegins(id: "1")
-        #expect(machine.isIdle == false)
+        #expect(machine.requestBegins(id: "1") == .sendThenReadResponse)
         #expect(machine.responseRead(id: "1") == .complete)
-        #expect(machine.isIdle == true)
         #expect(machine.begin() == .sendNextThenReadControlLine)
         #expect(machine.controlLineRead(.proceed) == .sendRequest)
-        machine.requestBegins(id: "2")
+        #expect(machine.requestBegins(id: "2") == .sendThenReadResponse)
         #expect(machine.responseRead(id: "2") == .complete)
-    }
-
-    @Test("a listener that is none")
-    func notAServer() {
-        var machine = ClientConnection()
-        _ = machine.begin()
-        let text = "Expected the remote endpoint to identity as a server. Instead, it identified as: Client"
-        #expect(machine.identityRead(.client) == .closeWithError(WireError(.identity, text)))
-        #expect(machine.isIdle == false)
-    }
-
-    @Test("anything but PROCEED fails the test of a pooled connection")
-    func notProceed() {
-        var machine = ClientConnection()
-        _ = machine.begin()
-        _ = machine.identityRead(.server)
-        machine.requestBegins(id: "1")
-        _ = machine.responseRead(id: "1")
-        _ = machine.begin()
-        #expect(machine.controlLineRead(.end) == .closeWithError(WireError(.controlLine, "Expected PROCEED, got: END")))
-    }
-
-    @Test("no response, another's response, a second call at the same time")
-    func wrongTurns() {
-        var machine = ClientConnection()
-        _ = machine.begin()
-        _ = machine.identityRead(.server)
-        machine.requestBegins(id: "1")
-        #expect(machine.responseRead(id: nil) == .closeWithError(.noResponse))
-        #expect(machine.begin() == .closeWithError(WireError(.unexpectedEvent, "Unexpected call while closed.")))
     }
 }
 
@@ -207,21 +70,6 @@ struct PollingServiceConnectionTests {
         #expect(machine.requestRead(id: nil) == .sendNextThenReadControlLine)
         #expect(machine.controlLineRead(.proceed) == .readRequest)
         #expect(machine.requestRead(id: "2") == .dispatch(id: "2"))
-    }
-
-    @Test("a wrong identity or word ends it")
-    func wrongTurns() {
-        var machine = PollingServiceConnection()
-        let text = "Expected the remote endpoint to identity as a server. Instead, it identified as: Client"
-        #expect(machine.identityRead(.client) == .closeWithError(WireError(.identity, text)))
-        var other = PollingServiceConnection()
-        _ = other.identityRead(.server)
-        _ = other.requestRead(id: nil)
-        #expect(other.controlLineRead(.next) == .closeWithError(WireError(.controlLine, "Expected PROCEED, got: NEXT")))
-        #expect(
-            other.requestRead(id: "1")
-                == .closeWithError(WireError(.unexpectedEvent, "Unexpected request while closed."))
-        )
     }
 }
 
@@ -308,27 +156,94 @@ struct BackoffTests {
         #expect(backoff.pause(now: start + .seconds(600)) == .seconds(5))
     }
 
-    @Test("five attempts, a pause between them, the pool cleared after the second failure")
-    func attempts() {
-        var attempts = ConnectAttempts(
+    private func attempts(_ role: ConnectAttempts.Role = .client) -> ConnectAttempts {
+        ConnectAttempts(
             endPoint: EndPointDocument(baseURI: "https://a/", remoteThumbprint: nil),
+            role: role,
             now: start
         )
+    }
+
+    @Test("a server that is restarted: five seconds, five seconds, then growing")
+    func outage() {
+        var backoff = PollingBackoff(jitter: 0, limits: HalibutLimits())
+        backoff.tryBegan(now: start)
+        backoff.identified()
+        var (now, pauses) = (start + .seconds(3600), [Duration]())
+        for _ in 0..<7 {
+            pauses.append(backoff.pause(now: now))
+            now += pauses.last ?? .zero
+            backoff.tryBegan(now: now)
+        }
+        #expect(pauses == [5, 5, 5, 10, 20, 40, 80].map { .seconds($0) })
+    }
+
+    @Test("five attempts, a pause between them, the pool cleared after the second failure")
+    func fiveAttempts() {
+        var attempts = self.attempts()
         let pause = Duration.seconds(1)
-        #expect(attempts.failed(onPooledConnection: true, now: start) == .retry(after: .zero, clearPool: false))
-        #expect(attempts.failed(onPooledConnection: false, now: start) == .retry(after: pause, clearPool: false))
-        #expect(attempts.failed(onPooledConnection: false, now: start) == .retry(after: pause, clearPool: true))
-        #expect(attempts.failed(onPooledConnection: false, now: start) == .retry(after: pause, clearPool: false))
-        #expect(attempts.failed(onPooledConnection: false, now: start) == .retry(after: pause, clearPool: false))
-        #expect(attempts.failed(onPooledConnection: false, now: start) == .giveUp)
+        #expect(attempts.failed(.pooledConnection, now: start) == .retry(after: .zero, clearPool: false))
+        #expect(attempts.failed(.other, now: start) == .retry(after: pause, clearPool: false))
+        #expect(attempts.failed(.connectionRefused, now: start) == .retry(after: pause, clearPool: true))
+        #expect(attempts.failed(.other, now: start) == .retry(after: pause, clearPool: false))
+        #expect(attempts.failed(.other, now: start) == .retry(after: pause, clearPool: false))
+        #expect(attempts.failed(.other, now: start) == .giveUp)
     }
 
     @Test("no attempt after the time for attempts is over")
     func deadline() {
-        var attempts = ConnectAttempts(
-            endPoint: EndPointDocument(baseURI: "https://a/", remoteThumbprint: nil),
-            now: start
-        )
-        #expect(attempts.failed(onPooledConnection: true, now: start + .seconds(300)) == .giveUp)
+        for failure in [ConnectFailure.pooledConnection, .other] {
+            var attempts = self.attempts()
+            #expect(attempts.failed(failure, now: start + .seconds(300)) == .giveUp)
+            attempts = self.attempts()
+            #expect(attempts.failed(failure, now: start + .seconds(299)) != .giveUp)
+        }
+    }
+
+    @Test(
+        "what is worth another attempt, and for whom",
+        arguments: [
+            (.unexpectedCertificate, false, false), (.handshakeFailed, false, false), (.hostNotFound, false, false),
+            (.cancelled, false, false), (.connectionRefused, true, false), (.other, true, true),
+            (.pooledConnection, true, true),
+        ] as [(ConnectFailure, client: Bool, pollingService: Bool)]
+    )
+    func retries(_ failure: ConnectFailure, client: Bool, pollingService: Bool) {
+        var (one, other) = (attempts(.client), attempts(.pollingService))
+        #expect((one.failed(failure, now: start) != .giveUp) == client)
+        #expect((other.failed(failure, now: start) != .giveUp) == pollingService)
+    }
+}
+
+@Suite("Idle connections")
+struct IdleConnectionsTests {
+    private struct Connection: Identifiable, Equatable { let id: Int }
+
+    @Test("the last used is taken first, the longest idle is the surplus one")
+    func order() {
+        var idle = IdleConnections<String, Connection>(maximumPerKey: 2)
+        #expect(idle.take("a") == nil)
+        for id in 1...2 { #expect(idle.put(Connection(id: id), "a") == nil) }
+        #expect(idle.put(Connection(id: 3), "a") == Connection(id: 1))
+        #expect(idle.put(Connection(id: 4), "b") == nil)
+        #expect(idle.take("a") == Connection(id: 3))
+        #expect(idle.remove(3, "a") == nil)
+        #expect(idle.remove(2, "a") == Connection(id: 2))
+        #expect(idle.count("a") == 0)
+        #expect(idle.clear("a") == [])
+        #expect(idle.clear("b") == [Connection(id: 4)])
+        _ = idle.put(Connection(id: 5), "c")
+        #expect(idle.clear() == [Connection(id: 5)])
+        #expect(idle.count("c") == 0)
+    }
+
+    @Test("a pooled connection never outlives the service's patience")
+    func expiry() {
+        var limits = HalibutLimits()
+        #expect(limits.safePooledConnectionTimeout == .seconds(50))
+        limits.pooledConnectionTimeout = .seconds(600)
+        #expect(limits.safePooledConnectionTimeout == .seconds(590))
+        limits.nextRequestIdleTimeout = .seconds(5)
+        #expect(limits.safePooledConnectionTimeout == .zero)
     }
 }
