@@ -2,12 +2,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo test lint bench deb clean
+.PHONY: help setup build demo test lint bench bench-halibut deb clean
 
 BIN := $(CURDIR)/.build/bin
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 setup: ## installs the Debian packages that are missing
 	@scripts/setup
@@ -27,6 +27,9 @@ lint: setup ## formatter and shell linters
 
 bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
 	@scripts/bench "$(BIN)"
+
+bench-halibut: build ## the same for the wire; FIGURES="rpc upload" runs only some
+	@scripts/bench-halibut $(FIGURES)
 
 deb: build ## the Debian package, in .build/packages
 	@packaging/deb/build --binaries "$(BIN)"

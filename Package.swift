@@ -124,13 +124,30 @@ let package = Package(
             ["DeploymentServer", argumentParser, logging, serviceLifecycle, unixSignals]
         ),
 
-        // Not a package of its own: it measures through `package` access, and the release build is already there.
+        // Not packages of their own: they measure through `package` access, and the release build is already there.
+        .target(name: "CBenchmark", path: "Benchmarks/CBenchmark"),
+        .target(
+            name: "BenchmarkSupport",
+            dependencies: ["SecureTransport", nioCore, nioPosix],
+            path: "Benchmarks/BenchmarkSupport",
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "tentacle-bench",
             dependencies: [
-                "BSON", "Halibut", "SecureTransport", "TentacleContracts", logging, nioCore, nioPosix,
+                "BenchmarkSupport", "BSON", "Halibut", "SecureTransport", "TentacleContracts", logging, nioCore,
+                nioPosix,
             ],
             path: "Benchmarks/TentacleBench",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "halibut-bench",
+            dependencies: [
+                "BenchmarkSupport", "CBenchmark", "BSON", "Halibut", "HalibutProtocol", "SecureTransport", logging,
+                nioCore, nioPosix,
+            ],
+            path: "Benchmarks/HalibutBench",
             swiftSettings: settings
         ),
 

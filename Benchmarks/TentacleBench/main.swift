@@ -1,9 +1,12 @@
 // The figures that `make bench` prints: one a line, each beside the limit or peer measured in the same run.
 
 import BSON
+import BenchmarkSupport
 import Foundation
 import Halibut
 import Logging
+import NIOCore
+import NIOPosix
 import SecureTransport
 import TentacleContracts
 
@@ -15,16 +18,7 @@ let agent = try AgentUnderTest(programs: URL(fileURLWithPath: CommandLine.argume
 defer { agent.remove() }
 let peer = try OpenSSLServer(folder: agent.folder, identity: agent.identity)
 
-/// Prints at once: the benchmark takes a while, and somebody may be watching.
-func report(_ text: String) {
-    FileHandle.standardOutput.write(Data((text + "\n").utf8))
-}
-
-func report(_ figure: Figure) {
-    report(figure.line)
-}
-
-report("figure\tvalue\tunit\treference\treference value\tratio")
+Figure.printHeader()
 
 // Start to ready: the median of several starts, against `openssl s_server` until it accepts.
 let starts = 9
@@ -38,15 +32,13 @@ for _ in 0..<starts {
     theirs.append(try peer.measureStart())
 }
 let startMilliseconds = ours.percentile(0.5) / 1000
-report(
-    Figure(
-        name: "agent start to ready",
-        value: startMilliseconds,
-        unit: "ms",
-        reference: "openssl s_server",
-        referenceValue: theirs.percentile(0.5) / 1000
-    )
-)
+Figure(
+    "agent start to ready",
+    startMilliseconds,
+    "ms",
+    against: "openssl s_server",
+    theirs.percentile(0.5) / 1000
+).report()
 
 let daemon = try agent.start().process
 defer {
@@ -54,15 +46,13 @@ defer {
     daemon.waitUntilExit()
 }
 let reference = try peer.start()
-report(
-    Figure(
-        name: "agent idle RSS",
-        value: try Tool.residentMegabytes(daemon),
-        unit: "MB",
-        reference: "openssl s_server",
-        referenceValue: try Tool.residentMegabytes(reference)
-    )
-)
+Figure(
+    "agent idle RSS",
+    try Tool.residentMegabytes(daemon),
+    "MB",
+    against: "openssl s_server",
+    try Tool.residentMegabytes(reference)
+).report()
 reference.terminate()
 reference.waitUntilExit()
 
@@ -81,17 +71,24 @@ for number in 0..<(warmUp + calls) {
     _ = try await client.call(endPoint, service: "ICapabilitiesServiceV2", method: "GetCapabilities")
     if number >= warmUp { times.append(ContinuousClock.now - startedAt) }
 }
-let exchanges = Array(try await PingPong.roundTrips(count: warmUp + calls, bytes: 400).dropFirst(warmUp))
+// A loop of its own for each side, as the two processes of a remote call have.
+let (near, far) = (MultiThreadedEventLoopGroup(numberOfThreads: 1), MultiThreadedEventLoopGroup(numberOfThreads: 1))
+let bareListener = try await BareTLS.listen(identity: agent.identity, group: far)
+let bare = try await BareTLS.Connection(
+    port: bareListener.localAddress?.port ?? 0,
+    context: TLSContext(client: agent.identity),
+    group: near
+)
+let exchanges = Array(try await bare.exchanges(count: warmUp + calls, bytes: 400).dropFirst(warmUp))
+try await bare.close()
 for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-    report(
-        Figure(
-            name: "remote call, warm connection, \(name)",
-            value: times.percentile(share),
-            unit: "µs",
-            reference: "TLS ping-pong, 400 bytes",
-            referenceValue: exchanges.percentile(share)
-        )
-    )
+    Figure(
+        "remote call, warm connection, \(name)",
+        times.percentile(share),
+        "µs",
+        against: "TLS ping-pong, 400 bytes",
+        exchanges.percentile(share)
+    ).report()
 }
 
 // Upload, against the same bytes through openssl's own client and server.
@@ -113,21 +110,17 @@ for _ in 0..<3 {
 }
 var bestOfPeer = Duration.seconds(1_000_000)
 for _ in 0..<3 { bestOfPeer = min(bestOfPeer, try peer.measureTransfer(of: source)) }
-report(
-    Figure(
-        name: "upload of \(megabytes) MB, best of 3",
-        value: Double(megabytes) * 1.048576 / best.seconds,
-        unit: "MB/s",
-        reference: "openssl s_client to s_server",
-        referenceValue: Double(megabytes) * 1.048576 / bestOfPeer.seconds
-    )
-)
-report(
-    Figure(
-        name: "agent RSS after the uploads",
-        value: try Tool.residentMegabytes(daemon),
-        unit: "MB",
-        reference: "budget",
-        referenceValue: 28
-    )
-)
+Figure(
+    "upload of \(megabytes) MB, best of 3",
+    Double(megabytes) * 1.048576 / best.seconds,
+    "MB/s",
+    against: "openssl s_client to s_server",
+    Double(megabytes) * 1.048576 / bestOfPeer.seconds
+).report()
+Figure(
+    "agent RSS after the uploads",
+    try Tool.residentMegabytes(daemon),
+    "MB",
+    against: "budget",
+    28
+).report()

@@ -1,23 +1,23 @@
-import Foundation
-import SecureTransport
+package import Foundation
+package import SecureTransport
 
 /// `openssl s_server` with our certificate: the peer in C over the same libssl.
-struct OpenSSLServer {
+package struct OpenSSLServer {
     private let certificate: URL
     private let port = Int.random(in: 32000..<44000)
     private static let openssl = "/usr/bin/openssl"
 
-    init(folder: URL, identity: TLSIdentity) throws {
+    package init(folder: URL, identity: TLSIdentity) throws {
         certificate = folder.appending(path: "peer.pem")
         try identity.pem(includingPrivateKey: true).write(to: certificate, atomically: true, encoding: .utf8)
     }
 
     /// Starts it; returns when it accepts connections.
-    func start() throws -> Process {
+    package func start() throws -> Process {
         try launch([]).process
     }
 
-    func measureStart() throws -> Duration {
+    package func measureStart() throws -> Duration {
         let (process, took) = try launch([])
         process.terminate()
         process.waitUntilExit()
@@ -25,7 +25,7 @@ struct OpenSSLServer {
     }
 
     /// The time that `s_client` takes to send a file to `s_server`, which drops it.
-    func measureTransfer(of file: URL) throws -> Duration {
+    package func measureTransfer(of file: URL) throws -> Duration {
         let (server, _) = try launch(["-naccept", "1"])
         let input = try FileHandle(forReadingFrom: file)
         let startedAt = ContinuousClock.now

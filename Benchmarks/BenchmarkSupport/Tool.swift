@@ -1,13 +1,17 @@
-import Foundation
+package import Foundation
 
 /// A program run to its end.
-enum Tool {
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
+package enum Tool {
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
+
+        package init(description: String) {
+            self.description = description
+        }
     }
 
     @discardableResult
-    static func run(
+    package static func run(
         _ program: String,
         _ arguments: [String],
         environment: [String: String] = [:],
@@ -31,7 +35,7 @@ enum Tool {
     }
 
     /// Starts a program in the background and returns when its output contains `text`, with the time that took.
-    static func start(
+    package static func start(
         _ program: String,
         _ arguments: [String],
         environment: [String: String] = [:],
@@ -64,7 +68,7 @@ enum Tool {
     }
 
     /// Resident memory of a process in MB.
-    static func residentMegabytes(_ process: Process) throws -> Double {
+    package static func residentMegabytes(_ process: Process) throws -> Double {
         let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
         guard let match = status.firstMatch(of: #/VmRSS:\s+(\d+) kB/#), let kilobytes = Double(match.output.1) else {
             throw Failure(description: "no VmRSS of \(process.processIdentifier)")
