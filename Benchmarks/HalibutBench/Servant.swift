@@ -38,14 +38,13 @@ final class Servant {
     private func answer(_ question: Question) async throws -> Double {
         switch question {
         case .listen:
-            let service = ListeningService(
+            let service = HalibutListener(
                 host: "127.0.0.1",
                 port: 0,
                 identity: stage.service,
                 trust: trust,
                 dispatcher: BenchService(),
-                spool: stage.makeSpool(),
-                logger: Stage.logger
+                configuration: stage.configuration()
             )
             Task { try await service.run() }
             return Double(try await service.boundPort)

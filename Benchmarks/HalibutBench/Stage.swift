@@ -49,7 +49,13 @@ struct Stage {
         for folder in [folder, disk] { try? FileManager.default.removeItem(at: folder) }
     }
 
-    func makeSpool() -> SpoolDirectory { SpoolDirectory(parent: disk.path) }
+    func configuration(_ limits: HalibutLimits = HalibutLimits()) -> HalibutConfiguration {
+        HalibutConfiguration(
+            limits: limits,
+            spool: SpoolDirectory(parent: disk.path),
+            logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
+        )
+    }
 
     /// A file of random bytes in memory.
     func makeFile(megabytes: Int) throws -> URL {
@@ -66,7 +72,7 @@ struct Stage {
     }
 
     func makeClient() throws -> HalibutClient {
-        try HalibutClient(identity: client, spool: makeSpool(), logger: Self.logger)
+        try HalibutClient(identity: client, configuration: configuration())
     }
 
     func listening(_ port: Int) throws -> ServiceEndPoint {
@@ -79,14 +85,14 @@ struct Stage {
 
     static func subscription(_ number: Int) -> String { "poll://bench-\(number)/" }
 
-    func makePollingListener(_ client: HalibutClient, trust: TrustedPeers) -> PollingListener {
-        PollingListener(
+    func makePollingListener(_ client: HalibutClient, trust: TrustedPeers) -> HalibutListener {
+        HalibutListener(
             host: "127.0.0.1",
             port: 0,
             identity: self.client,
             trust: trust,
-            queues: client.pollingQueues,
-            logger: Self.logger
+            pollingQueues: client.pollingQueues,
+            configuration: configuration()
         )
     }
 
@@ -101,10 +107,7 @@ struct Stage {
             server: ServiceEndPoint("https://127.0.0.1:\(port)/", remoteThumbprint: client.thumbprint),
             identity: service,
             dispatcher: dispatcher,
-            limits: limits,
-            logger: Self.logger
+            configuration: configuration(limits)
         )
     }
-
-    static let logger = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
 }
