@@ -41,26 +41,27 @@ package struct BSONLimits: Hashable, Sendable {
     package static let defaultMaximumDepth = 64
     /// Bytes of one string or binary value: no script body or log line comes near 64 MiB.
     package static let defaultMaximumValueBytes = 64 * 1024 * 1024
-    /// Elements of a document, all levels together.
+    /// Bytes of memory that a document's values take, keys and text included.
     ///
-    /// An element costs 2 bytes on the wire and about 48 in memory; four million are a log of one million lines.
-    package static let defaultMaximumElements = 4_194_304
+    /// A null costs 2 bytes on the wire and 24 in memory, so the size of the document says little. 384 MiB hold the
+    /// largest document as long texts, or a log of a million lines.
+    package static let defaultMaximumMemoryBytes = 384 * 1024 * 1024
 
     package var maximumDocumentBytes: Int
     package var maximumDepth: Int
     package var maximumValueBytes: Int
-    package var maximumElements: Int
+    package var maximumMemoryBytes: Int
 
     package init(
         maximumDocumentBytes: Int = Self.defaultMaximumDocumentBytes,
         maximumDepth: Int = Self.defaultMaximumDepth,
         maximumValueBytes: Int = Self.defaultMaximumValueBytes,
-        maximumElements: Int = Self.defaultMaximumElements
+        maximumMemoryBytes: Int = Self.defaultMaximumMemoryBytes
     ) {
         self.maximumDocumentBytes = maximumDocumentBytes
         self.maximumDepth = maximumDepth
         self.maximumValueBytes = maximumValueBytes
-        self.maximumElements = maximumElements
+        self.maximumMemoryBytes = maximumMemoryBytes
     }
 
     /// The limits above.

@@ -25,13 +25,13 @@ private struct BSONReader {
     /// Where the payload of the innermost open container ends: the position of its final 00.
     private var containerEnd: Int
     private var depth = 0
-    private var remainingElements: Int
+    private var remainingMemory: Int
 
     private init(bytes: UnsafeRawBufferPointer, limits: BSONLimits) {
         self.bytes = bytes
         self.limits = limits
         self.containerEnd = bytes.count
-        self.remainingElements = limits.maximumElements
+        self.remainingMemory = limits.maximumMemoryBytes
     }
 
     static func read(_ bytes: UnsafeRawBufferPointer, limits: BSONLimits) -> Result<BSONDocument, BSONError> {
@@ -57,8 +57,9 @@ private struct BSONReader {
     private mutating func readElements() throws(BSONError) -> [BSONDocument.Element] {
         let enclosingEnd = try self.enterContainer()
         var elements: [BSONDocument.Element] = []
+        elements.reserveCapacity(try self.chargeElements(MemoryLayout<BSONDocument.Element>.stride))
         while self.position < self.containerEnd {
-            let type = try self.readElementType()
+            let type = try self.readInteger(UInt8.self)
             let key = try self.readTerminatedString()
             elements.append(BSONDocument.Element(key: key, value: try self.readValue(type)))
         }
@@ -69,10 +70,11 @@ private struct BSONReader {
     private mutating func readArray() throws(BSONError) -> [BSONValue] {
         let enclosingEnd = try self.enterContainer()
         var values: [BSONValue] = []
+        values.reserveCapacity(try self.chargeElements(MemoryLayout<BSONValue>.stride))
         while self.position < self.containerEnd {
-            let type = try self.readElementType()
+            let type = try self.readInteger(UInt8.self)
             // The keys of an array carry nothing: Json.NET skips them, too.
-            _ = try self.advance(try self.terminatorDistance() + 1)
+            try self.skipTerminated()
             values.append(try self.readValue(type))
         }
         try self.leaveContainer(enclosingEnd: enclosingEnd)
@@ -105,12 +107,66 @@ private struct BSONReader {
         }
     }
 
-    private mutating func readElementType() throws(BSONError) -> UInt8 {
-        self.remainingElements -= 1
-        guard self.remainingElements >= 0 else {
-            throw self.error(.limitExceeded, "The document has more than \(self.limits.maximumElements) elements.")
+    // MARK: Memory
+
+    /// Heap bytes around an array's or a text's own.
+    private static let allocationBytes = 32
+    /// Longer texts do not fit into the value itself.
+    private static let inlineTextBytes = 15
+
+    private mutating func charge(_ bytes: Int) throws(BSONError) {
+        self.remainingMemory -= bytes
+        guard self.remainingMemory >= 0 else {
+            throw self.error(
+                .limitExceeded,
+                "The document takes more than \(self.limits.maximumMemoryBytes) bytes of memory."
+            )
         }
-        return try self.readInteger(UInt8.self)
+    }
+
+    /// Ill-formed UTF-8 becomes U+FFFD, as in .NET.
+    private mutating func text(_ bytes: some Collection<UInt8>) throws(BSONError) -> String {
+        let text = String(decoding: bytes, as: UTF8.self)
+        let count = text.utf8.count
+        if count > Self.inlineTextBytes { try self.charge(Self.allocationBytes + count) }
+        return text
+    }
+
+    /// Pays for the elements of the container just entered before the first of them is made; returns their number.
+    private mutating func chargeElements(_ stride: Int) throws(BSONError) -> Int {
+        let count = self.countElements()
+        if count > 0 { try self.charge(Self.allocationBytes + count * stride) }
+        return count
+    }
+
+    /// Skips over the container's elements; the first malformed one counts and ends the count.
+    private func countElements() -> Int {
+        var count = 0
+        var scout = self
+        while scout.position < scout.containerEnd {
+            count += 1
+            do { try scout.skipElement() } catch { break }
+        }
+        return count
+    }
+
+    private mutating func skipElement() throws(BSONError) {
+        let type = try self.readInteger(UInt8.self)
+        try self.skipTerminated()
+        switch type {
+        case 0x01, 0x09, 0x11, 0x12: _ = try self.advance(8)
+        case 0x02, 0x0d, 0x0e: _ = try self.advance(try self.readLength())
+        case 0x03, 0x04: _ = try self.advance(try self.readLength(least: 4, limit: .max) - 4)
+        case 0x05: _ = try self.advance(try self.readLength() + 1)
+        case 0x06, 0x0a: break
+        case 0x07: _ = try self.advance(12)
+        case 0x08: _ = try self.advance(1)
+        case 0x0b:
+            try self.skipTerminated()
+            try self.skipTerminated()
+        case 0x10: _ = try self.advance(4)
+        default: throw self.error(.unsupportedElement, "Unexpected BsonType value: \(type)")
+        }
     }
 
     // MARK: Values
@@ -141,8 +197,7 @@ private struct BSONReader {
         guard length >= 1 else { throw self.error(.malformed, "A string of \(length) bytes is not possible.") }
         let text = try self.advance(length)
         guard text[text.endIndex - 1] == 0 else { throw self.error(.malformed, "A string does not end with 00.") }
-        // Ill-formed UTF-8 becomes U+FFFD, as in .NET.
-        return String(decoding: text.dropLast(), as: UTF8.self)
+        return try self.text(text.dropLast())
     }
 
     private mutating func readBinary() throws(BSONError) -> BSONValue {
@@ -155,6 +210,7 @@ private struct BSONReader {
             guard length == outer - 4 else { throw self.error(.malformed, "The two lengths of binary 02 differ.") }
         }
         let payload = try self.advance(length)
+        if subtype != 0x04, length > 0 { try self.charge(Self.allocationBytes + length) }
         guard subtype == 0x04 else { return .binary(Array(payload), subtype: subtype) }
         guard let uuid = UUID(dotNetBytes: payload) else {
             throw self.error(.malformed, "Byte array for Guid must be exactly 16 bytes long.")
@@ -162,14 +218,12 @@ private struct BSONReader {
         return .uuid(uuid)
     }
 
-    private mutating func readLength() throws(BSONError) -> Int {
+    private mutating func readLength(least: Int = 0, limit: Int? = nil) throws(BSONError) -> Int {
         let length = Int(try self.readInteger(Int32.self))
-        guard length >= 0 else { throw self.error(.malformed, "A length of \(length) bytes is not possible.") }
-        guard length <= self.limits.maximumValueBytes else {
-            throw self.error(
-                .limitExceeded,
-                "A value is \(length) bytes; at most \(self.limits.maximumValueBytes) are accepted."
-            )
+        guard length >= least else { throw self.error(.malformed, "A length of \(length) bytes is not possible.") }
+        let limit = limit ?? self.limits.maximumValueBytes
+        guard length <= limit else {
+            throw self.error(.limitExceeded, "A value is \(length) bytes; at most \(limit) are accepted.")
         }
         return length
     }
@@ -183,7 +237,17 @@ private struct BSONReader {
 
     private mutating func readTerminatedString() throws(BSONError) -> String {
         let text = try self.advance(try self.terminatorDistance() + 1)
-        return String(decoding: text.dropLast(), as: UTF8.self)
+        guard text.count <= self.limits.maximumValueBytes else {
+            throw self.error(
+                .limitExceeded,
+                "A name is \(text.count) bytes; at most \(self.limits.maximumValueBytes) are accepted."
+            )
+        }
+        return try self.text(text.dropLast())
+    }
+
+    private mutating func skipTerminated() throws(BSONError) {
+        _ = try self.advance(try self.terminatorDistance() + 1)
     }
 
     /// The number of bytes before the next 00 inside the container.

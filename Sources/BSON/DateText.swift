@@ -10,13 +10,19 @@ enum DateText {
         guard let year = reader.number(4), reader.skip("-"), let month = reader.number(2), reader.skip("-"),
             let day = reader.number(2), reader.skip("T") || reader.skip(" "),
             let hour = reader.number(2), reader.skip(":"), let minute = reader.number(2), reader.skip(":"),
-            let second = reader.number(2), (1...12).contains(month), (1...31).contains(day),
+            let second = reader.number(2), (1...12).contains(month),
+            (1...Self.days(inMonth: month, ofYear: year)).contains(day),
             hour < 24, minute < 60, second <= 60, let fraction = reader.fraction(), let offset = reader.offset(),
             reader.bytes.isEmpty
         else { return nil }
         let days = Self.daysSince1970(year: year, month: month, day: day)
         let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
         return Date(timeIntervalSince1970: Double(seconds) + fraction)
+    }
+
+    private static func days(inMonth month: Int, ofYear year: Int) -> Int {
+        let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        return month == 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].contains(month) ? 30 : 31
     }
 
     /// Days in the proleptic Gregorian calendar; years begin in March so that a leap day is a year's last.

@@ -52,7 +52,8 @@ package struct DataStreamReader: ~Copyable {
     }
 
     private let messageID: String
-    private var expected: Set<UUID>
+    /// How often each id may still come: upstream writes a stream that stands twice in a message twice (halibut.md 9.2).
+    private var expected: [UUID: Int]
     private var remainingStreams: Int
     private var remainingBytes: Int64
     private var state = State.head
@@ -65,7 +66,7 @@ package struct DataStreamReader: ~Copyable {
             )
         }
         self.messageID = messageID
-        self.expected = Set(streams.map(\.id))
+        self.expected = Dictionary(streams.map { ($0.id, 1) }, uniquingKeysWith: +)
         self.remainingStreams = streams.count
         self.remainingBytes = limits.maximumDataStreamBytes
     }
@@ -132,7 +133,8 @@ package struct DataStreamReader: ~Copyable {
     }
 
     private mutating func accept(_ stream: BSONDataStream) throws(WireError) {
-        guard self.expected.remove(stream.id) != nil else { throw .unexpectedStream }
+        guard let count = self.expected[stream.id], count > 0 else { throw .unexpectedStream }
+        self.expected[stream.id] = count - 1
         guard stream.length >= 0, stream.length <= self.remainingBytes else {
             throw .limit(
                 "Data stream \(stream.id.wireText) has length \(stream.length), which is more than is allowed."

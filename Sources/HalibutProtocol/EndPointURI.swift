@@ -45,7 +45,10 @@ package struct EndPointURI: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func port(_ text: Substring) -> Int? {
-        guard let number = Int(text), (0...65_535).contains(number) else { return nil }
+        // `Int` would take a sign.
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(text), number <= 65_535 else {
+            return nil
+        }
         return number
     }
 

@@ -199,19 +199,5 @@ extension BSONValue {
 
 extension Duration {
     /// .NET's constant form, `[-][d.]hh:mm:ss[.fffffff]` (halibut.md 6.2).
-    package var timeSpanText: String {
-        let (wholeSeconds, attoseconds) = self.components
-        let negative = wholeSeconds < 0 || attoseconds < 0
-        let seconds = wholeSeconds.magnitude
-        let ticks = attoseconds.magnitude / 100_000_000_000
-        func padded(_ number: UInt64, _ width: Int) -> String {
-            let digits = String(number)
-            return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
-        }
-        var text = negative ? "-" : ""
-        if seconds >= 86_400 { text += "\(seconds / 86_400)." }
-        text += "\(padded(seconds / 3600 % 24, 2)):\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2))"
-        if ticks > 0 { text += ".\(padded(ticks, 7))" }
-        return text
-    }
+    package var timeSpanText: String { TimeSpanText.encode(self) }
 }

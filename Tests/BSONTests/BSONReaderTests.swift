@@ -104,12 +104,11 @@ struct BSONReaderTests {
     @Test("Each limit holds at its value and not one past it")
     func limits() throws {
         let bytes = try (["text": "12345", "list": [true, false]] as BSONDocument).encoded()
-        // Five characters and a NUL; two members and two list values.
+        // Five characters and a NUL.
         for (limits, accepted) in [
             (BSONLimits(maximumDocumentBytes: bytes.count), true),
             (BSONLimits(maximumDocumentBytes: bytes.count - 1), false),
             (BSONLimits(maximumValueBytes: 6), true), (BSONLimits(maximumValueBytes: 5), false),
-            (BSONLimits(maximumElements: 4), true), (BSONLimits(maximumElements: 3), false),
             (BSONLimits(maximumDepth: 2), true), (BSONLimits(maximumDepth: 1), false),
         ] {
             let result = Result { try BSONDocument(bytes: bytes, limits: limits) }
@@ -118,6 +117,98 @@ struct BSONReaderTests {
             case .failure(let error): #expect(!accepted && (error as? BSONError)?.code == .limitExceeded, "\(limits)")
             }
         }
+    }
+
+    /// What a tree really takes, beside the malloc's own bytes.
+    private func memory(of value: BSONValue) -> Int {
+        func text(_ text: String) -> Int { text.utf8.count > 15 ? 32 + text.utf8.count : 0 }
+        switch value {
+        case .string(let string): return text(string)
+        case .binary(let bytes, _): return bytes.isEmpty ? 0 : 32 + bytes.count
+        case .document(let document):
+            let own =
+                document.elements.isEmpty
+                ? 0 : 32 + document.elements.capacity * MemoryLayout<BSONDocument.Element>.stride
+            return document.elements.reduce(own) { $0 + text($1.key) + memory(of: $1.value) }
+        case .array(let values):
+            let own = values.isEmpty ? 0 : 32 + values.capacity * MemoryLayout<BSONValue>.stride
+            return values.reduce(own) { $0 + memory(of: $1) }
+        default: return 0
+        }
+    }
+
+    /// An array of as many elements of two bytes.
+    private func nulls(_ count: Int) -> [UInt8] {
+        let array = UInt32(4 + 2 * count + 1)
+        func bytes(_ size: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) } }
+        return bytes(array + 8) + [0x04, 0x61, 0x00] + bytes(array)
+            + [UInt8](repeating: 0x0a, count: 2 * count).enumerated().map { $0.offset % 2 == 0 ? $0.element : 0 } + [
+                0, 0,
+            ]
+    }
+
+    @Test("Two bytes on the wire can cost 24 in memory: memory is bounded, to the element")
+    func memoryOfNulls() throws {
+        let root = 32 + MemoryLayout<BSONDocument.Element>.stride
+        let limits = BSONLimits(maximumMemoryBytes: root + 32 + 10_000 * MemoryLayout<BSONValue>.stride)
+        #expect(MemoryLayout<BSONValue>.stride == 24)
+        let document = try BSONDocument(bytes: self.nulls(10_000), limits: limits)
+        #expect(document["a"]?.array?.count == 10_000)
+        let error = #expect(throws: BSONError.self) { try BSONDocument(bytes: self.nulls(10_001), limits: limits) }
+        #expect(error?.code == .limitExceeded)
+        #expect(error?.message == "The document takes more than \(limits.maximumMemoryBytes) bytes of memory.")
+    }
+
+    @Test(
+        "Names, texts, bytes and containers are paid for at what they take",
+        arguments: [
+            [
+                "a": .string(String(repeating: "x", count: 1000)),
+                "b": .binary([UInt8](repeating: 1, count: 999), subtype: 0),
+            ],
+            ["a name of more than fifteen bytes": nil, "n": ["x": ["y": ["z": [[], [], [["w": true]]]]]]],
+            [
+                "list": .array(
+                    (0..<100).map { ["Source": .int32(0), "Text": .string("a line of the log, number \($0)")] }
+                )
+            ],
+        ] as [BSONDocument]
+    )
+    func memoryOfTrees(_ document: BSONDocument) throws {
+        let bytes = try document.encoded()
+        // The least limit under which the document is read.
+        var (refused, accepted) = (0, 1 << 20)
+        while refused + 1 < accepted {
+            let middle = (refused + accepted) / 2
+            let isRead = (try? BSONDocument(bytes: bytes, limits: BSONLimits(maximumMemoryBytes: middle))) != nil
+            if isRead { accepted = middle } else { refused = middle }
+        }
+        let read = try BSONDocument(bytes: bytes)
+        #expect(read == document)
+        let real = self.memory(of: .document(read))
+        // Arrays are as large as their content; what malloc rounds up is a few bytes each.
+        #expect((accepted...accepted * 5 / 4).contains(real), "\(accepted) paid, \(real) taken")
+    }
+
+    @Test("Bytes that are no UTF-8 are paid for at the three bytes that each becomes")
+    func memoryOfReplacements() throws {
+        let text = [UInt8](repeating: 0xff, count: 100)
+        let document: [UInt8] = [113, 0, 0, 0, 0x02, 0x61, 0, 101, 0, 0, 0] + text + [0, 0]
+        let cost = 32 + MemoryLayout<BSONDocument.Element>.stride + 32 + 300
+        #expect(throws: Never.self) { try BSONDocument(bytes: document, limits: BSONLimits(maximumMemoryBytes: cost)) }
+        #expect(throws: BSONError.self) {
+            try BSONDocument(bytes: document, limits: BSONLimits(maximumMemoryBytes: cost - 1))
+        }
+    }
+
+    @Test("A name is a value, too: one byte past the largest is refused")
+    func nameLimit() throws {
+        let bytes = try ([String(repeating: "n", count: 9): nil] as BSONDocument).encoded()
+        #expect(throws: Never.self) { try BSONDocument(bytes: bytes, limits: BSONLimits(maximumValueBytes: 10)) }
+        let error = #expect(throws: BSONError.self) {
+            try BSONDocument(bytes: bytes, limits: BSONLimits(maximumValueBytes: 9))
+        }
+        #expect(error?.code == .limitExceeded)
     }
 
     @Test("Slices and lazy collections are read like arrays")

@@ -154,7 +154,10 @@ struct ControlLineTests {
 
     @Test(
         "what is no address",
-        arguments: ["", "host", "https://", "https://a:b/", "https://a:70000", "://x", "https://a b/"]
+        arguments: [
+            "", "host", "https://", "https://a:b/", "https://a:70000", "https://a:+5/", "https://a:-5/", "://x",
+            "https://a b/",
+        ]
     )
     func noAddresses(_ text: String) {
         #expect(EndPointURI(text) == nil)

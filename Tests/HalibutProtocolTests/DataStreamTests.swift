@@ -73,6 +73,14 @@ struct DataStreamTests {
         }
     }
 
+    @Test("a stream that stands twice in a message comes twice under one id")
+    func twice() throws {
+        let bytes = frame(stream, Array("hello".utf8))
+        let (contents, rest) = try read([bytes + bytes + bytes], expecting: [stream, stream])
+        #expect(contents == [stream.id: Array("hello".utf8)])
+        #expect(rest == bytes)
+    }
+
     @Test("a trailer that differs from the head")
     func mismatch() throws {
         var bytes = try WireVector.load("request-upload-file.stream")
