@@ -47,6 +47,10 @@ public struct HalibutLimits: Hashable, Sendable {
     public var maximumControlLineBytes = 20_000
     /// Bytes of one message once inflated (halibut.md 5.3).
     public var maximumMessageBytes = 256 * 1024 * 1024
+    /// Bytes of memory that the values of one message may take.
+    ///
+    /// A null is 2 bytes of the message and 24 in memory. This holds a log of a million lines.
+    public var maximumMessageMemoryBytes = 384 * 1024 * 1024
     /// How many times larger than its compressed form a message may be, once it exceeds ``inflateRatioFloorBytes``.
     ///
     /// Deflate cannot exceed 1032; a log of equal lines reaches some 300. More is somebody making us allocate.

@@ -88,10 +88,14 @@ extension MessageContent {
     package init(bson: ByteBuffer, limits: HalibutLimits = HalibutLimits()) throws(WireError) {
         let envelope: BSONDocument
         do {
-            let limits = BSONLimits(maximumDocumentBytes: limits.maximumMessageBytes)
+            let limits = BSONLimits(
+                maximumDocumentBytes: limits.maximumMessageBytes,
+                maximumMemoryBytes: limits.maximumMessageMemoryBytes
+            )
             envelope = try BSONDocument(bytes: bson.readableBytesView, limits: limits)
         } catch {
-            throw .invalidMessage("The message is not valid BSON: \(error)")
+            let text = "The message is not valid BSON: \(error)"
+            throw error.code == .limitExceeded ? .limit(text) : .invalidMessage(text)
         }
         switch envelope["Message"] {
         // An empty document decodes as null, too (halibut.md 5.4).

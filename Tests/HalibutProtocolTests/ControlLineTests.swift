@@ -132,6 +132,18 @@ struct ControlLineTests {
         #expect(other.read(from: &long) == .other)
     }
 
+    @Test("an opening of the largest size is read whole; of a larger one the rest is left")
+    func longestOpening() {
+        let limit = HalibutLimits().maximumOpeningBytes
+        #expect(limit == 20_000)
+        for surplus in [0, 1] {
+            let text = "GET /" + String(repeating: "x", count: limit - 7 + surplus) + "\n\n"
+            var (buffer, reader) = (ByteBuffer(string: text), OpeningReader(maximumBytes: limit))
+            #expect(reader.read(from: &buffer) == .other)
+            #expect(buffer.readableBytes == surplus)
+        }
+    }
+
     @Test("the friendly page is laid out like upstream's")
     func friendlyPage() {
         let page = FriendlyPage(html: "<p>ü</p>", headers: [("A", "b")])

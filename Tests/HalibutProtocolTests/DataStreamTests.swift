@@ -115,6 +115,14 @@ struct DataStreamTests {
         #expect { try read([], expecting: [stream, stream], limits: limits) } throws: {
             ($0 as? WireError)?.code == .limitExceeded
         }
+        limits.maximumDataStreamBytes = 10
+        limits.maximumDataStreams = 2
+        #expect(try read([bytes + bytes], expecting: [stream, stream], limits: limits).1.isEmpty)
+        // The limit is on all streams of the message together.
+        limits.maximumDataStreamBytes = 9
+        #expect { try read([bytes + bytes], expecting: [stream, stream], limits: limits) } throws: {
+            ($0 as? WireError)?.code == .limitExceeded
+        }
         limits.maximumDataStreamBytes = 4
         #expect { try read([bytes], expecting: [stream], limits: limits) } throws: {
             ($0 as? WireError)?.code == .limitExceeded

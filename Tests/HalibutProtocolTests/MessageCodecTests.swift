@@ -114,21 +114,6 @@ struct MessageCodecTests {
         #expect(throws: WireError.self) { try ResponseMessage(Self.uploadRequest.document) }
     }
 
-    @Test("a large incompressible message in pieces of upstream's sizes", arguments: [8191, 8192, 8193, 65_536])
-    func largeMessage(_ size: Int) throws {
-        var generator = SystemRandomNumberGenerator()
-        let text = String(
-            decoding: (0..<300_000).map { _ in UInt8.random(in: 33...126, using: &generator) },
-            as: UTF8.self
-        )
-        let content = MessageContent.document(["text": .string(text)])
-        let bytes = try encode(content) + Array("PROCEED\r\n".utf8)
-        let parts = stride(from: 0, to: bytes.count, by: size).map { Array(bytes[$0..<min($0 + size, bytes.count)]) }
-        let (decoded, buffer) = try decode(parts)
-        #expect(decoded == content)
-        #expect(buffer.rest == Array("PROCEED\r\n".utf8))
-    }
-
     @Test("two messages in one buffer")
     func twoMessages() throws {
         var buffer = ByteBuffer(bytes: try encode(.null) + encode(.document(["a": "b"])))
@@ -160,14 +145,40 @@ struct MessageCodecTests {
         }
     }
 
-    @Test("a message that inflates more than the ratio allows is refused above the floor, not below")
+    @Test("a message may inflate by the ratio and no more, above the floor and not below")
     func inflateRatio() throws {
-        let bytes = try encode(.document(["text": .string(String(repeating: "a", count: 200_000))]))
+        let content = MessageContent.document(["text": .string(String(repeating: "a", count: 200_000))])
+        let (bytes, size) = (try encode(content), try content.bsonBytes().count)
         var limits = HalibutLimits()
-        limits.inflateRatioFloorBytes = 300_000
-        #expect(try decode([bytes], limits: limits).0 != nil)
-        limits.inflateRatioFloorBytes = 100_000
+        limits.inflateRatioFloorBytes = size - 1
+        limits.maximumInflateRatio = (size + bytes.count - 1) / bytes.count
+        #expect(try decode([bytes], limits: limits).0 == content)
+        limits.maximumInflateRatio = size / (bytes.count + 1)
         #expect { try decode([bytes], limits: limits) } throws: { ($0 as? WireError)?.code == .limitExceeded }
+        limits.inflateRatioFloorBytes = size
+        #expect(try decode([bytes], limits: limits).0 == content)
+    }
+
+    @Test("what is refused costs no more than its limit: the rest of a bomb is never inflated")
+    func bomb() throws {
+        let content = MessageContent.document(["text": .string(String(repeating: "a", count: 4_000_000))])
+        var limits = HalibutLimits()
+        limits.inflateRatioFloorBytes = 100_000
+        var buffer = ByteBuffer(bytes: try encode(content))
+        let count = buffer.readableBytes
+        var decoder = MessageDecoder(limits: limits)
+        #expect { try decoder.decode(&buffer) } throws: { ($0 as? WireError)?.code == .limitExceeded }
+        #expect(buffer.readableBytes > count / 2)
+    }
+
+    @Test("a message that would take too much memory is refused like one that is too large")
+    func memory() throws {
+        let content = MessageContent.document(["list": .array([BSONValue](repeating: .null, count: 1000))])
+        var limits = HalibutLimits()
+        limits.maximumMessageMemoryBytes = 25_000
+        #expect(try decode([encode(content)], limits: limits).0 == content)
+        limits.maximumMessageMemoryBytes = 24_000
+        #expect { try decode([encode(content)], limits: limits) } throws: { ($0 as? WireError)?.code == .limitExceeded }
     }
 
     /// Bytes as one stored deflate block.
