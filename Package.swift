@@ -79,7 +79,7 @@ let package = Package(
         library("HalibutProtocol", ["BSON", "CZlib", nioCore], callsC: true),
         library("Halibut", ["BSON", "HalibutProtocol", "SecureTransport", nioCore, nioPosix, logging]),
         library("HalibutTesting", ["BSON", "Halibut", "HalibutProtocol", "SecureTransport", nioCore, nioEmbedded]),
-        library("TentacleContracts"),
+        library("TentacleContracts", ["BSON"]),
         library("ProcessTesting", ["CLinux"], callsC: true),
 
         // Scripts.

@@ -28,6 +28,8 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         public static let serviceNotFound = Code(name: "serviceNotFound")
         public static let methodNotFound = Code(name: "methodNotFound")
         public static let ambiguousMethod = Code(name: "ambiguousMethod")
+        /// The service answered with a value of another type than the caller expects.
+        public static let unexpectedResult = Code(name: "unexpectedResult")
         /// Another error of the service.
         public static let remote = Code(name: "remote")
         /// Something on this side: a bad address, a file, a port in use.

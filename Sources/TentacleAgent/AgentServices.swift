@@ -56,7 +56,7 @@ struct AgentServices {
             ),
             logger: logger
         )
-        let dispatcher = AgentDispatcher(
+        let dispatcher = RPCServices(
             scripts: scripts,
             files: FileTransfer(homeDirectory: settings.homeDirectory, makeDigest: { SHA1Digest() })
         )
@@ -99,7 +99,7 @@ struct AgentServices {
     }
 
     private func pollingServices(
-        _ dispatcher: AgentDispatcher,
+        _ dispatcher: RPCServices,
         _ halibut: HalibutConfiguration
     ) throws -> [any Service] {
         let connections = settings.effectivePollingConnectionCount(host: host)
@@ -146,7 +146,7 @@ struct AgentServices {
     }
 
     private func listeningService(
-        _ dispatcher: AgentDispatcher,
+        _ dispatcher: RPCServices,
         _ trust: TrustedPeers,
         _ halibut: HalibutConfiguration
     ) -> HalibutListener {

@@ -1,3 +1,5 @@
+import BSON
+
 /// The result of `IFileTransferService.UploadFile` (tentacle-services.md 12).
 package struct UploadResult: WireContract, Hashable {
     package static let wireTypeName = "Octopus.Shared.Contracts.UploadResult, Octopus.Shared"

@@ -1,3 +1,5 @@
+import BSON
+
 /// The parameter of `IScriptService.StartScript`, the first version (tentacle-services.md 3.5).
 ///
 /// The agent chooses the ticket and returns it, so a repeated call starts the script twice.

@@ -1,3 +1,5 @@
+import BSON
+
 /// The parameter of `IScriptServiceV2.StartScript` (tentacle-services.md 3.4).
 package struct StartScriptCommandV2: WireContract, Hashable {
     package static let wireTypeName =

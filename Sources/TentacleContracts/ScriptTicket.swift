@@ -1,3 +1,5 @@
+import BSON
+
 import FoundationEssentials
 
 /// The caller-chosen id of one script, which makes starting it idempotent (tentacle-services.md 3.3, 3.7).

@@ -1,3 +1,4 @@
+import BSON
 package import FoundationEssentials
 
 /// Whether a script has the agent to itself.

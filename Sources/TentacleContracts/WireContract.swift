@@ -1,10 +1,7 @@
-/// A class that travels as a parameter or result of a service method, or inside one.
-///
-/// As an element of `params` and as `result` it carries its type name as first member, nested it does not
-/// (tentacle-services.md 2.1). Member order of the Codable form is the order of the reference.
-package protocol WireContract: Codable, Sendable {
-    /// The text of `$type` that we write.
-    static var wireTypeName: String { get }
+package import BSON
+
+/// A contract of the agent's services, some of which go by two names (tentacle-services.md 2.2).
+package protocol WireContract: RPCContract {
     /// Every text of `$type` that we take for this class.
     static var acceptedWireTypeNames: [String] { get }
 }

@@ -14,7 +14,7 @@ import Testing
         "HalibutTesting": [
             "BSON", "Halibut", "HalibutProtocol", "SecureTransport", "NIOCore", "NIOEmbedded", "Logging",
         ],
-        "TentacleContracts": [],
+        "TentacleContracts": ["BSON"],
         "LauncherProtocol": [],
         "ProcessTesting": ["CLinux"],
         "Sandbox": ["CLinux"],

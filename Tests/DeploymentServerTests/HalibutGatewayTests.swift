@@ -1,4 +1,3 @@
-import BSON
 import DeploymentServer
 import Halibut
 import Logging
@@ -11,21 +10,15 @@ import Testing
 /// The real wire: a gateway against Halibut's own services on loopback.
 @Suite(.timeLimit(.minutes(1))) struct HalibutGatewayTests {
     /// Answers as an agent whose scripts are over at once.
-    struct Agent: RPCDispatcher {
-        func dispatch(_ request: RPCRequest) async throws -> RPCResult {
-            switch (request.service, request.method) {
-            case (ServiceName.capabilitiesServiceV2, MethodName.getCapabilities):
-                let answer = CapabilitiesResponseV2.ofTentacle
-                return RPCResult(try BSONEncoder().encode(answer, typeName: CapabilitiesResponseV2.wireTypeName))
-            case (ServiceName.scriptServiceV2, MethodName.startScript):
-                let parameter = try #require(request.parameters.first)
-                let command = try BSONDecoder().decode(StartScriptCommandV2.self, from: parameter)
-                let answer = ScriptStatusResponseV2.complete(command.scriptTicket, [command.scriptBody], exitCode: 4)
-                return RPCResult(try BSONEncoder().encode(answer, typeName: ScriptStatusResponseV2.wireTypeName))
-            case (ServiceName.scriptServiceV2, MethodName.completeScript): return .void
-            default: throw RPCMethodNotFound(service: request.service, method: request.method)
-            }
+    static var agent: RPCServices {
+        var capabilities = RPCService(ServiceName.capabilitiesServiceV2)
+        capabilities.method(MethodName.getCapabilities) { _ in CapabilitiesResponseV2.ofTentacle }
+        var scripts = RPCService(ServiceName.scriptServiceV2)
+        scripts.method(MethodName.startScript) { (_, command: StartScriptCommandV2) in
+            ScriptStatusResponseV2.complete(command.scriptTicket, [command.scriptBody], exitCode: 4)
         }
+        scripts.method(MethodName.completeScript) { (_, _: CompleteScriptCommandV2) in }
+        return RPCServices([capabilities, scripts])
     }
 
     static let logger: Logger = {
@@ -65,7 +58,7 @@ import Testing
             port: 0,
             identity: agent,
             trust: TrustedPeers([server.thumbprint]),
-            dispatcher: Agent(),
+            dispatcher: Self.agent,
             configuration: HalibutConfiguration(logger: Self.logger)
         )
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -105,7 +98,7 @@ import Testing
                     remoteThumbprint: server.thumbprint
                 ),
                 identity: agent,
-                dispatcher: Agent(),
+                dispatcher: Self.agent,
                 configuration: HalibutConfiguration(logger: Self.logger)
             )
             group.addTask { try? await service.run() }

@@ -1,4 +1,3 @@
-import BSON
 package import Halibut
 package import Logging
 package import SecureTransport
@@ -62,65 +61,47 @@ package final class HalibutGateway: TentacleGateway, AgentDirectory {
     // MARK: Calls
 
     package func capabilities(of endpoint: AgentEndpoint) async throws -> [String] {
-        let response = try await call(endpoint, ServiceName.capabilitiesServiceV2, MethodName.getCapabilities, [])
-        return try decode(CapabilitiesResponseV2.self, response).supportedCapabilities
+        let response: CapabilitiesResponseV2 = try await calling(endpoint, ServiceName.capabilitiesServiceV2) {
+            try await $0.call(MethodName.getCapabilities)
+        }
+        return response.supportedCapabilities
     }
 
     package func startScript(
         _ command: StartScriptCommandV2,
         on endpoint: AgentEndpoint
     ) async throws -> ScriptStatusResponseV2 {
-        try await callScriptService(MethodName.startScript, command, on: endpoint)
+        try await calling(endpoint) { try await $0.call(MethodName.startScript, command) }
     }
 
     package func getStatus(
         _ request: ScriptStatusRequestV2,
         on endpoint: AgentEndpoint
     ) async throws -> ScriptStatusResponseV2 {
-        try await callScriptService(MethodName.getStatus, request, on: endpoint)
+        try await calling(endpoint) { try await $0.call(MethodName.getStatus, request) }
     }
 
     package func cancelScript(
         _ command: CancelScriptCommandV2,
         on endpoint: AgentEndpoint
     ) async throws -> ScriptStatusResponseV2 {
-        try await callScriptService(MethodName.cancelScript, command, on: endpoint)
+        try await calling(endpoint) { try await $0.call(MethodName.cancelScript, command) }
     }
 
     package func completeScript(_ command: CompleteScriptCommandV2, on endpoint: AgentEndpoint) async throws {
-        _ = try await call(endpoint, ServiceName.scriptServiceV2, MethodName.completeScript, [encode(command)])
+        try await calling(endpoint) { try await $0.call(MethodName.completeScript, command) }
     }
 
-    private func callScriptService(
-        _ method: String,
-        _ parameter: some WireContract,
-        on endpoint: AgentEndpoint
-    ) async throws -> ScriptStatusResponseV2 {
-        let value = try await call(endpoint, ServiceName.scriptServiceV2, method, [encode(parameter)])
-        return try decode(ScriptStatusResponseV2.self, value)
-    }
-
-    private func call(
+    private func calling<Result>(
         _ endpoint: AgentEndpoint,
-        _ service: String,
-        _ method: String,
-        _ parameters: [BSONValue]
-    ) async throws -> BSONValue {
+        _ service: String = ServiceName.scriptServiceV2,
+        _ body: (RemoteService) async throws -> Result
+    ) async throws -> Result {
         do {
             let address = try ServiceEndPoint(endpoint.uri, remoteThumbprint: Thumbprint(endpoint.thumbprint))
-            return try await client.call(address, service: service, method: method, parameters: parameters).value
+            return try await body(RemoteService(service, at: address, client: client))
         } catch let error as HalibutError {
             throw TentacleCallError(error)
-        }
-    }
-
-    private func encode<T: WireContract>(_ value: T) throws -> BSONValue {
-        try BSONEncoder().encode(value, typeName: T.wireTypeName)
-    }
-
-    private func decode<T: WireContract>(_ type: T.Type, _ value: BSONValue) throws -> T {
-        do { return try BSONDecoder().decode(type, from: value) } catch {
-            throw TentacleCallError(.service, "The agent answered something unexpected: \(error)")
         }
     }
 }
@@ -133,7 +114,7 @@ extension TentacleCallError {
             case .network, .pickupTimeout: .network
             case .unexpectedCertificate: .unexpectedCertificate
             case .cancelled: .cancelled
-            case .invocation, .local: .service
+            case .invocation, .local, .unexpectedResult: .service
             case .serviceNotFound, .methodNotFound, .ambiguousMethod: .notFound
             default: .unknown
             }
