@@ -77,7 +77,7 @@ let package = Package(
         library("SecureTransport", ["COpenSSL", nioCore], callsC: true),
         library("BSON"),
         library("HalibutProtocol", ["BSON", "CZlib", nioCore], callsC: true),
-        library("Halibut", ["BSON", "HalibutProtocol", "SecureTransport", nioCore, nioPosix, logging]),
+        library("Halibut", ["BSON", "CLinux", "HalibutProtocol", "SecureTransport", nioCore, nioPosix, logging]),
         library("HalibutTesting", ["BSON", "Halibut", "HalibutProtocol", "SecureTransport", nioCore, nioEmbedded]),
         library("TentacleContracts", ["BSON"]),
         library("ProcessTesting", ["CLinux"], callsC: true),

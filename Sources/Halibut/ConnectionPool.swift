@@ -8,10 +8,12 @@ import Synchronization
 struct PoolKey: Hashable, Sendable {
     let thumbprint: Thumbprint?
     let uri: EndPointURI
+    let proxy: HTTPProxy?
 
     init(_ endPoint: ServiceEndPoint) {
         self.thumbprint = endPoint.remoteThumbprint
         self.uri = endPoint.uri
+        self.proxy = endPoint.proxy
     }
 }
 

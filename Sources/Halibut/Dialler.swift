@@ -21,10 +21,12 @@ struct Dialler: Sendable {
         _ endPoint: ServiceEndPoint,
         verification: PeerVerification
     ) async throws(DialError) -> (WirePipe, TLSConnectionDetails) {
+        if let problem = endPoint.proxy?.problem { throw DialError(problem) }
         let pipe: WirePipe
         do {
             pipe = try await self.connect(endPoint, verification)
         } catch {
+            let error = Task.isCancelled ? CancellationError() : error
             throw DialError(connecting: error, endPoint: endPoint)
         }
         do {
@@ -41,21 +43,59 @@ struct Dialler: Sendable {
     }
 
     private func connect(_ endPoint: ServiceEndPoint, _ verification: PeerVerification) async throws -> WirePipe {
-        let (context, limits, host) = (self.context, self.limits, endPoint.uri.host)
+        let (context, limits, uri, proxy) = (self.context, self.limits, endPoint.uri, endPoint.proxy)
+        let attempts = ConnectingChannels()
         let bootstrap = ClientBootstrap(group: self.eventLoopGroup)
             .connectTimeout(TimeAmount(endPoint.tcpClientConnectTimeout))
-        return try await SocketSetup.apply(limits, to: bootstrap)
-            .connect(host: host, port: endPoint.uri.dialledPort) { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try SocketSetup.addHandlers(
-                        to: channel,
-                        context: context,
-                        serverName: host,
-                        verification: verification,
-                        limits: limits
-                    )
+        return try await withTaskCancellationHandler {
+            try await SocketSetup.apply(limits, to: bootstrap)
+                .connect(host: proxy?.host ?? uri.host, port: proxy?.port ?? uri.dialledPort) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        SocketSetup.closeOnExec(channel)
+                        try attempts.began(channel)
+                        if let proxy {
+                            let handler = ProxyConnectHandler(to: uri, through: proxy, limits: limits)
+                            try channel.pipeline.syncOperations.addHandler(handler)
+                        }
+                        // Through a proxy, too, TLS is with the endpoint: its name, its certificate.
+                        return try SocketSetup.addHandlers(
+                            to: channel,
+                            context: context,
+                            serverName: uri.host,
+                            verification: verification,
+                            limits: limits
+                        )
+                    }
                 }
-            }
+        } onCancel: {
+            attempts.cancel()
+        }
+    }
+}
+
+/// The addresses of one name that are being tried: NIO goes on with them when the task is cancelled, we do not.
+private final class ConnectingChannels: Sendable {
+    private struct State {
+        var channels: [any Channel] = []
+        var isCancelled = false
+    }
+
+    private let state = Mutex(State())
+
+    func began(_ channel: any Channel) throws {
+        let isCancelled = self.state.withLock { state in
+            state.channels.append(channel)
+            return state.isCancelled
+        }
+        if isCancelled { throw CancellationError() }
+    }
+
+    func cancel() {
+        let channels = self.state.withLock { state in
+            state.isCancelled = true
+            return state.channels
+        }
+        for channel in channels { channel.close(promise: nil) }
     }
 }
 
@@ -82,7 +122,23 @@ struct DialError: Error, CustomStringConvertible {
         )
     }
 
+    init(_ error: ProxyError) {
+        let reason: ConnectFailure =
+            switch error.kind {
+            case .misconfigured: .proxyMisconfigured
+            case .refused: .proxyRefused
+            case .network: .other
+            }
+        self.init(reason, error.wireMessage)
+    }
+
     init(connecting error: any Error, endPoint: ServiceEndPoint) {
+        self.init(connectingTo: error, endPoint: endPoint)
+        guard let proxy = endPoint.proxy, self.reason != .cancelled else { return }
+        self.init(ProxyError.unreachable(proxy, self.cause))
+    }
+
+    private init(connectingTo error: any Error, endPoint: ServiceEndPoint) {
         switch error {
         case is CancellationError: self.init(.cancelled, "the call was cancelled")
         case ChannelError.connectTimeout: self.init(connectTimeout: endPoint.tcpClientConnectTimeout)
@@ -95,6 +151,7 @@ struct DialError: Error, CustomStringConvertible {
     init(handshaking error: any Error, endPoint: ServiceEndPoint) {
         switch error {
         case is CancellationError: self.init(.cancelled, "the call was cancelled")
+        case let error as ProxyError: self.init(error)
         case let error as TLSError:
             guard let certificate = error.unexpectedCertificate else {
                 self.init(error.code == .handshakeFailed ? .handshakeFailed : .other, "\(error)")
@@ -140,28 +197,5 @@ extension Error {
         case is ChannelError: true
         default: false
         }
-    }
-}
-
-extension HalibutError {
-    var isAddressFamilyMissing: Bool { self.code == .local && self.message.hasSuffix(Self.addressFamilyMissing) }
-
-    private static var addressFamilyMissing: String { "\(ErrorNumber.text(EAFNOSUPPORT))." }
-
-    @inline(never)
-    static func cannotListen(host: String, port: Int, _ error: any Error) -> HalibutError {
-        guard let number = (error as? IOError)?.errnoCode else {
-            return HalibutError(.local, "Could not listen on \(host) port \(port): \(error.wireCause)")
-        }
-        if number == EADDRINUSE {
-            return HalibutError(
-                .local,
-                "Port \(port) on \(host) is in use: stop the program that listens there, or choose another port."
-            )
-        }
-        if number == EADDRNOTAVAIL, host == "::" {
-            return cannotListen(host: host, port: port, IOError(errnoCode: EAFNOSUPPORT, reason: "bind"))
-        }
-        return HalibutError(.local, "Could not listen on \(host) port \(port): \(ErrorNumber.text(number)).")
     }
 }

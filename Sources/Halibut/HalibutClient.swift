@@ -208,7 +208,13 @@ struct AttemptFailure {
     var reason: ConnectFailure
     var cause: String
 
-    var code: HalibutError.Code { self.reason == .unexpectedCertificate ? .unexpectedCertificate : .network }
+    var code: HalibutError.Code {
+        switch self.reason {
+        case .unexpectedCertificate: .unexpectedCertificate
+        case .proxyMisconfigured, .proxyRefused: .proxy
+        default: .network
+        }
+    }
 
     init(_ error: DialError) {
         self.reason = error.reason

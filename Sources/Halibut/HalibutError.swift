@@ -18,6 +18,8 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         ///
         /// Never retried.
         public static let unexpectedCertificate = Code(name: "unexpectedCertificate")
+        /// The HTTP proxy refused, or its settings are wrong.
+        public static let proxy = Code(name: "proxy")
         /// A polling service did not collect the request in time.
         public static let pickupTimeout = Code(name: "pickupTimeout")
         /// The caller cancelled.
@@ -34,6 +36,8 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         public static let remote = Code(name: "remote")
         /// Something on this side: a bad address, a file, a port in use.
         public static let local = Code(name: "local")
+        /// Another program has the port that we are to listen on.
+        public static let portInUse = Code(name: "portInUse")
 
         public var description: String { self.name }
     }

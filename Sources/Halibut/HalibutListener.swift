@@ -27,7 +27,9 @@ public final class HalibutListener: Sendable {
 
     let configuration: Configuration
     private let bound = BoundPort()
-    private let unidentified = Atomic<Int>(0)
+    /// Who was accepted and has not said who it is.
+    let unidentified: UnidentifiedConnections
+    private let saidTooMany = Mutex<NIODeadline?>(nil)
     /// Authenticated connections per subscription.
     let subscribers = Mutex<[EndPointURI: Int]>([:])
 
@@ -69,6 +71,7 @@ public final class HalibutListener: Sendable {
             eventLoopGroup: configuration.eventLoopGroup,
             logger: configuration.logger
         )
+        self.unidentified = UnidentifiedConnections(limits: configuration.limits)
     }
 
     /// The port in use; waits until there is one.
@@ -86,23 +89,28 @@ public final class HalibutListener: Sendable {
 
     /// Listens until the task is cancelled; then every connection is closed.
     ///
-    /// - Throws: ``HalibutError`` at once when the port cannot be had; `CancellationError` at the end.
+    /// - Throws: ``HalibutError`` at once when the port cannot be had.
     public func run() async throws {
-        let server: NIOAsyncChannel<WirePipe, Never>
+        let socket: ListeningSocket
+        let context: TLSContext
         do {
-            server = try await self.bind()
+            context = try TLSContext(server: self.configuration.identity)
+            socket = try ListeningSocket(host: self.configuration.host, port: self.configuration.port)
         } catch {
             self.bound.resolve(.failure(error))
             throw error
         }
-        self.bound.resolve(.success(server.channel.localAddress?.port ?? 0))
-        try await withThrowingDiscardingTaskGroup { group in
-            try await server.executeThenClose { connections in
-                for try await pipe in connections {
-                    group.addTask {
-                        await LoopIsolation.run(on: pipe.channel.eventLoop) {
-                            await ListenerSession(pipe: pipe, listener: self).run()
-                        }
+        self.bound.resolve(.success(socket.port))
+        let (pipes, arrivals) = AsyncStream.makeStream(of: WirePipe.self)
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                await socket.run(failed: self.acceptFailed) { self.accepted($0, context, arrivals) }
+                arrivals.finish()
+            }
+            for await pipe in pipes {
+                group.addTask {
+                    await LoopIsolation.run(on: pipe.channel.eventLoop) {
+                        await ListenerSession(pipe: pipe, listener: self).run()
                     }
                 }
             }
@@ -110,67 +118,60 @@ public final class HalibutListener: Sendable {
         }
     }
 
-    private func bind() async throws -> NIOAsyncChannel<WirePipe, Never> {
-        let context = try TLSContext(server: self.configuration.identity)
-        if let host = self.configuration.host { return try await self.bind(host: host, context: context) }
-        // IPv6 with IPv4 mapped into it where the kernel has it, else IPv4 alone (halibut.md 2.1).
-        do {
-            return try await self.bind(host: "::", context: context)
-        } catch let error as HalibutError where error.isAddressFamilyMissing {
-            return try await self.bind(host: "0.0.0.0", context: context)
-        }
+    /// Out of descriptors or memory, or a connection that was gone again: the port stays open all the same.
+    private func acceptFailed(_ number: CInt, consecutive: Int) {
+        // One line when trouble begins, and one every few minutes while it lasts.
+        guard consecutive == 4 || consecutive % 200 == 0 else { return }
+        self.configuration.logger.warning(
+            "Connections cannot be accepted: \(ErrorNumber.text(number)); trying again",
+            metadata: ["failures": "\(consecutive)"]
+        )
     }
 
-    private func bind(host: String, context: TLSContext) async throws -> NIOAsyncChannel<WirePipe, Never> {
+    /// Puts an accepted socket on an event loop.
+    private func accepted(_ socket: CInt, _ context: TLSContext, _ arrivals: AsyncStream<WirePipe>.Continuation) {
         let limits = self.configuration.limits
-        let bootstrap = ServerBootstrap(group: self.configuration.eventLoopGroup)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.backlog, value: 512)
-            .serverChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { SocketSetup.closeOnExec(channel) }
+        let bootstrap = ClientBootstrap(group: self.configuration.eventLoopGroup)
+        SocketSetup.apply(limits, to: bootstrap)
+            .channelOption(.recvAllocator, value: SocketSetup.unidentifiedAllocator)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try self.setUp(channel, context, arrivals) }
             }
-        do {
-            return try await SocketSetup.apply(limits, toChildrenOf: bootstrap)
-                .bind(host: host, port: self.configuration.port) { channel in
-                    channel.eventLoop.makeCompletedFuture { try self.accept(channel, context) }
-                }
-        } catch {
-            throw HalibutError.cannotListen(host: host, port: self.configuration.port, error)
+            .withConnectedSocket(socket)
+            // The peer was quicker than we: the channel is closed.
+            .whenFailure { _ in }
+    }
+
+    private func setUp(
+        _ channel: any Channel,
+        _ context: TLSContext,
+        _ arrivals: AsyncStream<WirePipe>.Continuation
+    ) throws {
+        let pipe = try SocketSetup.addHandlers(
+            to: channel,
+            context: context,
+            serverName: nil,
+            verification: .any,
+            limits: self.configuration.limits
+        )
+        let gate = try UnidentifiedGate.add(to: channel, limits: self.configuration.limits)
+        if self.unidentified.began(pipe, gate) { self.sayTooMany() }
+        if case .terminated = arrivals.yield(pipe) {
+            self.unidentified.ended(pipe)
+            pipe.close()
         }
     }
 
-    /// Sets up an accepted connection.
-    ///
-    /// NIO leaves it open when this fails, so we close it.
-    private func accept(_ channel: any Channel, _ context: TLSContext) throws -> WirePipe {
-        do {
-            let pipe = try SocketSetup.addHandlers(
-                to: channel,
-                context: context,
-                serverName: nil,
-                verification: .any,
-                limits: self.configuration.limits
-            )
-            try self.countUnidentified()
-            return pipe
-        } catch {
-            channel.close(promise: nil)
-            throw error
+    /// Says so at most every ten seconds: a flood of connections must not become a flood of lines.
+    private func sayTooMany() {
+        let now = NIODeadline.now()
+        let isTime = self.saidTooMany.withLock { last in
+            guard last.map({ now - $0 > .seconds(10) }) ?? true else { return false }
+            last = now
+            return true
         }
-    }
-
-    /// One more connection that has not said who it is.
-    private func countUnidentified() throws(WireError) {
-        let count = self.unidentified.wrappingAdd(1, ordering: .relaxed).newValue
-        guard count > self.configuration.limits.maximumUnidentifiedConnections else { return }
-        self.unidentified.wrappingSubtract(1, ordering: .relaxed)
-        self.configuration.logger.warning("Too many connections have not identified themselves; one is turned away")
-        throw .limit("Too many connections have not identified themselves.")
-    }
-
-    /// The connection has said who it is, or has ended without.
-    func leftUnidentified() {
-        self.unidentified.wrappingSubtract(1, ordering: .relaxed)
+        guard isTime else { return }
+        self.configuration.logger.warning("Too many connections have not identified themselves; the oldest are reset")
     }
 }
 

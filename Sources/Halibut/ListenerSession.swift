@@ -12,7 +12,6 @@ final class ListenerSession {
     private let stream: WireStream
     private var machine = ListenerConnection()
     private var logger: Logger
-    private var isUnidentified = true
 
     private var configuration: HalibutListener.Configuration { self.listener.configuration }
 
@@ -36,10 +35,7 @@ final class ListenerSession {
         self.pipe.close()
     }
 
-    private func identified() {
-        if self.isUnidentified { self.listener.leftUnidentified() }
-        self.isUnidentified = false
-    }
+    private func identified() { self.listener.unidentified.ended(self.pipe) }
 
     private func open() async throws {
         let details = try await self.pipe.waitUntilEstablished()

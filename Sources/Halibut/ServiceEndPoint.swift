@@ -1,4 +1,4 @@
-package import HalibutProtocol
+public import HalibutProtocol
 public import SecureTransport
 
 /// Where a service is reached, and how hard to try (halibut.md 7.2).
@@ -18,6 +18,8 @@ public struct ServiceEndPoint: Hashable, Sendable, CustomStringConvertible {
     public var connectionErrorRetryTimeout: Duration = .seconds(300)
     /// Limit for the TCP connection of one attempt.
     public var tcpClientConnectTimeout: Duration = .seconds(60)
+    /// The HTTP proxy through which a listening service is dialled, and never told to it.
+    public var proxy: HTTPProxy?
 
     package let uri: EndPointURI
 

@@ -24,15 +24,8 @@ enum SocketSetup {
             .channelOption(.recvAllocator, value: Self.allocator)
     }
 
-    static func apply(_ limits: HalibutLimits, toChildrenOf bootstrap: ServerBootstrap) -> ServerBootstrap {
-        bootstrap
-            .childChannelOption(.socketOption(.so_keepalive), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(Self.keepIdle, value: Int(limits.keepAliveIdleSeconds))
-            .childChannelOption(Self.keepInterval, value: Int(limits.keepAliveIntervalSeconds))
-            .childChannelOption(Self.keepCount, value: Int(limits.keepAliveProbes))
-            .childChannelOption(.recvAllocator, value: Self.allocator)
-    }
+    /// Bytes per read from an accepted socket before we know who it is.
+    static let unidentifiedAllocator = FixedSizeRecvByteBufferAllocator(capacity: 4096)
 
     private static let keepIdle = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPIDLE))
     private static let keepInterval = ChannelOptions.Types.SocketOption(
@@ -41,11 +34,14 @@ enum SocketSetup {
     )
     private static let keepCount = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPCNT))
 
-    private static var allocator: AdaptiveRecvByteBufferAllocator {
+    static var allocator: AdaptiveRecvByteBufferAllocator {
         AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 4096, maximum: Self.maximumReadBytes)
     }
 
-    /// Scripts must not inherit the socket; NIO does not ask the kernel for that itself.
+    /// Programs that we start must not inherit a dialled socket.
+    ///
+    /// NIO does not ask the kernel for that itself. It made the socket a moment ago on this thread and connects it later:
+    /// what is started in between by a program that closes nothing in its children gets an unconnected socket.
     static func closeOnExec(_ channel: any Channel) {
         try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { handle in
             _ = fcntl(handle, F_SETFD, FD_CLOEXEC)
@@ -62,7 +58,6 @@ enum SocketSetup {
         verification: PeerVerification,
         limits: HalibutLimits
     ) throws -> WirePipe {
-        Self.closeOnExec(channel)
         let pipe = WirePipe(channel: channel)
         let tls = try TLSHandler(
             context: context,

@@ -39,6 +39,10 @@ package enum ConnectFailure: Hashable, Sendable {
     case handshakeFailed
     case connectionRefused
     case hostNotFound
+    /// The proxy's settings are wrong, or it refuses us.
+    case proxyMisconfigured
+    /// The proxy could not reach the endpoint.
+    case proxyRefused
     case cancelled
     /// A pooled connection had died in the pool: that says nothing about the peer.
     case pooledConnection
@@ -80,11 +84,11 @@ package struct ConnectAttempts: Sendable {
     package mutating func failed(_ failure: ConnectFailure, now: ContinuousClock.Instant) -> OnFailure {
         guard now < self.deadline else { return .giveUp }
         switch failure {
-        case .unexpectedCertificate, .handshakeFailed, .hostNotFound, .cancelled: return .giveUp
+        case .unexpectedCertificate, .handshakeFailed, .hostNotFound, .proxyMisconfigured, .cancelled: return .giveUp
         case .connectionRefused where self.role == .pollingService: return .giveUp
         // Redial at once; it does not count.
         case .pooledConnection: return .retry(after: .zero, clearPool: false)
-        case .connectionRefused, .other:
+        case .connectionRefused, .proxyRefused, .other:
             self.failures += 1
             guard self.failures < self.countLimit else { return .giveUp }
             return .retry(after: self.pause, clearPool: self.failures == 2)

@@ -33,6 +33,13 @@ public struct HalibutLimits: Hashable, Sendable {
     /// How long the listener reads on after the friendly page, so that a reset does not destroy the page.
     public var lingerTimeout: Duration = .seconds(2)
 
+    /// Any single read of an HTTP proxy's reply (halibut.md 14); the whole of it has ``receiveTimeout``.
+    public var proxyReadTimeout: Duration = .seconds(15)
+    /// From a connection being accepted to its certificate being trusted, however it spreads its bytes.
+    ///
+    /// Real diallers need three round trips; a stranger must not hold a slot with a byte every 59 s.
+    public var identificationTimeout: Duration = .seconds(60)
+
     // MARK: TCP keep-alive (a dead peer is noticed in about 65 s)
 
     public var keepAliveIdleSeconds: Int32 = 15
@@ -45,6 +52,12 @@ public struct HalibutLimits: Hashable, Sendable {
     public var maximumOpeningBytes = 20_000
     /// Bytes of one control or identity line; upstream has no bound, we use the opening's.
     public var maximumControlLineBytes = 20_000
+    /// Encrypted bytes taken from a connection that has not identified itself; the rest waits in the kernel.
+    ///
+    /// A handshake with a large certificate, the longest opening and identity line fit.
+    public var maximumUnidentifiedBytes = 48 * 1024
+    /// Bytes of an HTTP proxy's reply up to its blank line; a login page's headers are below 8 KiB.
+    public var maximumProxyReplyBytes = 16 * 1024
     /// Bytes of one message once inflated (halibut.md 5.3).
     public var maximumMessageBytes = 256 * 1024 * 1024
     /// Bytes of memory that the values of one message may take.
@@ -69,6 +82,8 @@ public struct HalibutLimits: Hashable, Sendable {
     /// Idle connections kept per endpoint (halibut.md 4).
     public var maximumPooledConnections = 5
     /// Accepted connections that have not identified themselves yet; a stranger must not use up all descriptors.
+    ///
+    /// One more, and the oldest is reset.
     public var maximumUnidentifiedConnections = 512
     /// Authenticated connections per subscription; none by default, like upstream (halibut.md 2.7).
     public var maximumConnectionsPerSubscription: Int?

@@ -98,6 +98,7 @@ package struct PollingPair: Sendable {
         limits: HalibutLimits = .brisk,
         connections: Int = 1,
         startsService: Bool = true,
+        proxy: HTTPProxy? = nil,
         logger: Logger = .quiet,
         authorise: @escaping @Sendable (String, Thumbprint) -> Bool = { _, _ in true },
         _ body: @Sendable (PollingPair) async throws -> Result
@@ -118,10 +119,11 @@ package struct PollingPair: Sendable {
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await listener.run() }
             let port = try await listener.boundPort
-            let server = try ServiceEndPoint(
+            var server = try ServiceEndPoint(
                 "https://127.0.0.1:\(port)",
                 remoteThumbprint: TestIdentities.client.thumbprint
             )
+            server.proxy = proxy
             let polling = try PollingService(
                 subscription: "poll://AbC123",
                 server: server,

@@ -61,7 +61,7 @@ package struct AgentFailure: Error, Equatable, CustomStringConvertible {
     package init(_ error: any Error) {
         switch error {
         case let error as AgentFailure: self = error
-        case let error as HalibutError where error.message.contains(" is in use"):
+        case let error as HalibutError where error.code == .portInUse:
             self.init(.failure, "A required communications port is already in use. \(error.message)")
         case let error as ConfigurationError:
             self.init(error.code == .instance || error.code == .permission ? .controlled : .failure, error.message)

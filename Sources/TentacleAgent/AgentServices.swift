@@ -108,7 +108,7 @@ struct AgentServices {
         return try servers.compactMap { server in
             let subscription = server.subscriptionID ?? settings.squid.map { "poll://\($0.lowercased())/" }
             guard let address = server.address, let subscription,
-                let endPoint = try? ServiceEndPoint(address, remoteThumbprint: Thumbprint(server.thumbprint))
+                var endPoint = try? ServiceEndPoint(address, remoteThumbprint: Thumbprint(server.thumbprint))
             else {
                 let name = server.address ?? server.thumbprint
                 logger.warning(
@@ -122,6 +122,7 @@ struct AgentServices {
                 \(server.thumbprint)
                 """
             )
+            endPoint.proxy = proxy(for: endPoint)
             let service = try PollingService(
                 subscription: subscription,
                 server: endPoint,
@@ -132,6 +133,21 @@ struct AgentServices {
             )
             logger.info("Starting \(connections) polling connections")
             return BackgroundService("polling \(address)") { try await service.run() }
+        }
+    }
+
+    /// The way to a polled server; on Linux the system's proxy settings do not count (tentacle-cli.md 11.2).
+    private func proxy(for server: ServiceEndPoint) -> HTTPProxy? {
+        switch settings.pollingProxy {
+        case .systemDefault: return nil
+        case .direct:
+            logger.info("Agent will not use a proxy server")
+            return nil
+        case .custom(let host, let port, let userName, let password):
+            logger.info(
+                "Agent will use the octopus configured proxy at \(host):\(port) for server at \(server.baseURI)"
+            )
+            return HTTPProxy(host: host, port: port, userName: userName, password: password)
         }
     }
 

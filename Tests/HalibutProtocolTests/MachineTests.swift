@@ -205,7 +205,7 @@ struct BackoffTests {
         arguments: [
             (.unexpectedCertificate, false, false), (.handshakeFailed, false, false), (.hostNotFound, false, false),
             (.cancelled, false, false), (.connectionRefused, true, false), (.other, true, true),
-            (.pooledConnection, true, true),
+            (.pooledConnection, true, true), (.proxyMisconfigured, false, false), (.proxyRefused, true, true),
         ] as [(ConnectFailure, client: Bool, pollingService: Bool)]
     )
     func retries(_ failure: ConnectFailure, client: Bool, pollingService: Bool) {

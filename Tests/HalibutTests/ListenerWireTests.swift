@@ -158,22 +158,24 @@ struct ListenerWireTests {
         }
     }
 
-    @Test("a stranger cannot use up all connections that have not identified themselves")
+    @Test("a stranger cannot use up all places: one connection too many costs the oldest its own")
     func unidentifiedLimit() async throws {
         var limits = HalibutLimits.brisk
         limits.maximumUnidentifiedConnections = 1
         let log = LogCollector()
         try await with(limits: limits, log: log) { first, pair in
-            // Hung up on in the middle of the handshake, or before.
-            if let second = try? await RawConnection.open(port: pair.port, identity: nil) {
-                #expect(await second.untilClosed().isEmpty)
-            }
-            try await log.until("one is turned away")
-            first.send("MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n")
-            try await first.until("MX-SERVER 1.0\r\n\r\n")
+            let second = try await RawConnection.open(port: pair.port, identity: TestIdentities.client)
+            #expect(await first.untilClosed().isEmpty)
+            try await log.until("the oldest are reset")
+            second.send("MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n")
+            try await second.until("MX-SERVER 1.0\r\n\r\n")
+            // Who has identified itself does not count any more.
             let third = try await RawConnection.open(port: pair.port, identity: TestIdentities.client)
             third.send("MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n")
             try await third.until("MX-SERVER 1.0\r\n\r\n")
+            second.send(try request("Nothing") + Array("NEXT\r\n".utf8))
+            try await second.until("PROCEED\r\n")
+            await second.close()
             await third.close()
         }
     }

@@ -41,6 +41,12 @@ static inline int clinux_open_beneath(int directory, const char *path, int flags
     return result < 0 ? -errno : (int)result;
 }
 
+/// accept4(2) with SOCK_CLOEXEC and SOCK_NONBLOCK; accept4 itself is shown only with _GNU_SOURCE.
+static inline int clinux_accept(int listener) {
+    long result = syscall(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return result < 0 ? -errno : (int)result;
+}
+
 /// open(2), O_CLOEXEC always set.
 static inline int clinux_open(const char *path, int flags, uint32_t mode) {
     int result = open(path, flags | O_CLOEXEC, mode);

@@ -1,0 +1,113 @@
+import HalibutProtocol
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// The accepted connections of which we do not know yet who they are: bounded in number and time.
+///
+/// When there is one too many, the oldest goes and not the newest: otherwise whoever keeps the places taken locks out
+/// everybody. A peer that means it needs its place for a few round trips only.
+final class UnidentifiedConnections: Sendable {
+    private struct Entry {
+        let pipe: WirePipe
+        let gate: UnidentifiedGate.Opener
+        let alarm: Scheduled<Void>
+    }
+
+    private let limits: HalibutLimits
+    private let entries = Mutex<[ConnectionID: Entry]>([:])
+
+    init(limits: HalibutLimits) {
+        self.limits = limits
+    }
+
+    /// How many there are.
+    var count: Int { self.entries.withLock { $0.count } }
+
+    /// A connection was accepted; returns whether another had to go for it.
+    ///
+    /// Called on the channel's event loop.
+    func began(_ pipe: WirePipe, _ gate: UnidentifiedGate.Opener) -> Bool {
+        let alarm = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(self.limits.identificationTimeout)) {
+            pipe.abort(WireError.timedOut)
+        }
+        let evicted = self.entries.withLock { entries -> Entry? in
+            entries[pipe.id] = Entry(pipe: pipe, gate: gate, alarm: alarm)
+            guard entries.count > self.limits.maximumUnidentifiedConnections else { return nil }
+            guard let oldest = entries.keys.min(by: { $0.number < $1.number }) else { return nil }
+            return entries.removeValue(forKey: oldest)
+        }
+        guard let evicted else { return false }
+        evicted.alarm.cancel()
+        evicted.pipe.abort(WireError.limit("Too many connections have not identified themselves."))
+        return true
+    }
+
+    /// The connection has said who it is, or has ended without.
+    func ended(_ pipe: WirePipe) {
+        guard let entry = self.entries.withLock({ $0.removeValue(forKey: pipe.id) }) else { return }
+        entry.alarm.cancel()
+        entry.gate.open()
+    }
+}
+
+/// The first handler of an accepted connection, until it has identified itself: lets in few bytes.
+///
+/// The handshake, the opening and the identity fit; what exceeds that waits in the kernel, so that a stranger costs us
+/// little memory, whatever it sends.
+final class UnidentifiedGate: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+
+    private let maximumBytes: Int
+    private var count = 0
+    private var readIsHeld = false
+
+    init(limits: HalibutLimits) {
+        self.maximumBytes = limits.maximumUnidentifiedBytes
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.count += self.unwrapInboundIn(data).readableBytes
+        context.fireChannelRead(data)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        guard self.count < self.maximumBytes else {
+            self.readIsHeld = true
+            return
+        }
+        context.read()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return }
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: SocketSetup.allocator)
+        if self.readIsHeld { context.read() }
+    }
+
+    /// Takes the gate away, from any thread.
+    struct Opener: Sendable {
+        private let context: NIOLoopBound<ChannelHandlerContext>
+        private let eventLoop: any EventLoop
+
+        fileprivate init(_ context: ChannelHandlerContext) {
+            self.context = NIOLoopBound(context, eventLoop: context.eventLoop)
+            self.eventLoop = context.eventLoop
+        }
+
+        func open() {
+            self.eventLoop.execute {
+                let context = self.context.value
+                context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+            }
+        }
+    }
+
+    /// Puts a gate in front of everything else of a new connection; on its event loop, before anything is read.
+    static func add(to channel: any Channel, limits: HalibutLimits) throws -> Opener {
+        let gate = UnidentifiedGate(limits: limits)
+        try channel.pipeline.syncOperations.addHandler(gate, position: .first)
+        return Opener(try channel.pipeline.syncOperations.context(handler: gate))
+    }
+}
