@@ -30,6 +30,8 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         public static let serviceNotFound = Code(name: "serviceNotFound")
         public static let methodNotFound = Code(name: "methodNotFound")
         public static let ambiguousMethod = Code(name: "ambiguousMethod")
+        /// One of these three; the service does not say which.
+        public static let noMatchingServiceOrMethod = Code(name: "noMatchingServiceOrMethod")
         /// The service answered with a value of another type than the caller expects.
         public static let unexpectedResult = Code(name: "unexpectedResult")
         /// Another error of the service.
@@ -70,8 +72,20 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         return "\(self.message)\n\nServer exception: \n\(serverDetails)"
     }
 
-    /// Whether trying the same again later may help (halibut.md 8.5).
-    public var isNetworkError: Bool { self.code == .network || self.code == .pickupTimeout }
+    /// What a failure says about making the same call again.
+    public enum Retryability: Hashable, Sendable {
+        /// The service ran and failed, or is not there: the next try will end like this one.
+        case notANetworkError
+        /// The connection's fault.
+        case networkError
+        /// The fault of a queue shared by several nodes.
+        case queueError
+        /// Cannot be told; worth a try.
+        case unknown
+    }
+
+    /// Whether the network, or a service that does not collect its calls, is to blame.
+    public var isNetworkError: Bool { self.retryability == .networkError || self.code == .pickupTimeout }
 }
 
 extension HalibutError {

@@ -73,8 +73,8 @@ public struct RPCResponse: Sendable {
 /// Executes the calls of peers: the application's side of a service.
 ///
 /// An error thrown becomes the error response of halibut.md 8.3, and the connection stays usable:
-/// ``RPCServiceNotFound``, ``RPCMethodNotFound`` and ``RPCAmbiguousMethod`` their own rows, anything else "service code
-/// threw", with the error's `description` as its message.
+/// ``RPCServiceNotFound``, ``RPCMethodNotFound``, ``RPCAmbiguousMethod`` and ``RPCShuttingDown`` their own rows, anything
+/// else "service code threw", with the error's `description` as its message.
 public protocol RPCDispatcher: Sendable {
     /// Executes one call. Calls of several connections run at the same time, those of one connection never do.
     func dispatch(_ request: RPCRequest) async throws -> RPCResult
@@ -133,4 +133,10 @@ public struct RPCServiceError: Error, Hashable, CustomStringConvertible {
     }
 
     public var description: String { self.message }
+}
+
+/// Thrown by a dispatcher that is being stopped: the caller may try again elsewhere, or later.
+public struct RPCShuttingDown: Error, Hashable {
+    /// Creates the error.
+    public init() {}
 }

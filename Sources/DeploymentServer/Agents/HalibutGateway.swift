@@ -115,7 +115,7 @@ extension TentacleCallError {
             case .unexpectedCertificate: .unexpectedCertificate
             case .cancelled: .cancelled
             case .invocation, .local, .unexpectedResult: .service
-            case .serviceNotFound, .methodNotFound, .ambiguousMethod: .notFound
+            case .serviceNotFound, .methodNotFound, .ambiguousMethod, .noMatchingServiceOrMethod: .notFound
             default: .unknown
             }
         self.init(code, phase: error.phase == .connecting ? .connecting : .transferring, error.message)
