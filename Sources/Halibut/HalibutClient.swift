@@ -176,7 +176,7 @@ public final class HalibutClient: Sendable {
 
     /// The whole exchange happens on the connection's event loop: one change of threads there and one back.
     private func attempt(_ call: OutgoingCall, on connection: PooledConnection) async -> Attempt {
-        await LoopIsolation.run(on: connection.pipe.channel.eventLoop) {
+        await LoopExecutor.run(on: connection.pipe.channel.eventLoop) {
             do {
                 try await connection.prepare(limits: self.limits, spool: self.spool)
                 let answer = try await connection.exchange(call, limits: self.limits, spool: self.spool)

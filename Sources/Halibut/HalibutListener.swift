@@ -109,7 +109,7 @@ public final class HalibutListener: Sendable {
             }
             for await pipe in pipes {
                 group.addTask {
-                    await LoopIsolation.run(on: pipe.channel.eventLoop) {
+                    await LoopExecutor.run(on: pipe.channel.eventLoop) {
                         await ListenerSession(pipe: pipe, listener: self).run()
                     }
                 }

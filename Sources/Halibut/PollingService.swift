@@ -86,7 +86,7 @@ public final class PollingService: Sendable {
         case .failure(let error): return error.cause
         case .success(let connected): pipe = connected
         }
-        let (wasIdentified, cause) = await LoopIsolation.run(on: pipe.channel.eventLoop) {
+        let (wasIdentified, cause) = await LoopExecutor.run(on: pipe.channel.eventLoop) {
             let stream = WireStream(pipe: pipe, limits: self.limits, spool: self.spool)
             let identified = Flag()
             do {

@@ -19,7 +19,6 @@ struct RequestExecutor: Sendable {
     /// Never fails: an error of the dispatcher is a response, too (halibut.md 8.1).
     ///
     /// The service's code runs off the event loop: it may take its time.
-    @concurrent
     func execute(_ request: RequestMessage, streams: [UUID: ReceivedDataStream], peer: Thumbprint) async -> Response {
         let call = RPCRequest(
             id: request.id,
@@ -30,10 +29,12 @@ struct RequestExecutor: Sendable {
             streams: streams,
             peer: peer
         )
-        let response = await self.response(to: call)
-        // Files go before the answer, so that the caller never sees them still there; unless they are the answer.
-        if response.streams.isEmpty { streams.deleteFiles() }
-        return response
+        return await offLoop {
+            let response = await self.response(to: call)
+            // Files go before the answer, so that the caller never sees them still there; unless they are the answer.
+            if response.streams.isEmpty { streams.deleteFiles() }
+            return response
+        }
     }
 
     private func response(to request: RPCRequest) async -> Response {

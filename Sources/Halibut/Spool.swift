@@ -28,8 +28,11 @@ public final class SpoolDirectory: Sendable {
     }
 
     /// Creates an empty file for a stream of `length` bytes.
-    @concurrent
     func makeFile(id: UUID, length: Int64) async throws(HalibutError) -> SpoolFile {
+        try await offLoop { () throws(HalibutError) in try self.openFile(id: id, length: length) }
+    }
+
+    private func openFile(id: UUID, length: Int64) throws(HalibutError) -> SpoolFile {
         let directory = try self.directory()
         try Self.checkSpace(in: directory, for: length)
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue

@@ -35,7 +35,8 @@ final class SpoolWriter {
     /// Waits until everything is written and closes the file.
     func finish() async throws {
         if self.underWay == nil, self.batchedBytes <= Self.inlineBytes {
-            try await Self.writeSmall(self.batch, to: self.file)
+            let (batch, file) = (self.batch, self.file)
+            try await offLoop { try Self.write(batch, to: file) }
         } else {
             try await self.startBatch()
             try await self.underWay?.get()
@@ -51,11 +52,6 @@ final class SpoolWriter {
         self.underWay = NIOThreadPool.singleton.runIfActive(eventLoop: self.eventLoop) {
             try Self.write(batch, to: file)
         }
-    }
-
-    @concurrent
-    private static func writeSmall(_ batch: [ByteBuffer], to file: SpoolFile) async throws {
-        try Self.write(batch, to: file)
     }
 
     private static func write(_ batch: [ByteBuffer], to file: SpoolFile) throws {
