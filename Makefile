@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo test lint bench bench-halibut deb clean
+.PHONY: help setup build demo example test lint bench bench-halibut deb clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -18,11 +18,14 @@ build: setup ## release programs in .build/bin: static Swift runtime, fully stat
 demo: build ## server, two agents, a deployment, its log on this terminal (KEEP=1 leaves it running)
 	@scripts/demo "$(BIN)"
 
+example: setup ## what a user of the Halibut library writes: services, calls, a file upload
+	@scripts/example
+
 test: build ## builds and runs every test this machine can run, and names what it skips
 	@scripts/test "$(BIN)"
 
 lint: setup ## formatter and shell linters
-	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks
+	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Examples
 	shellcheck scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging 2>/dev/null || true)
 
 bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
