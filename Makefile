@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo example test lint bench bench-halibut deb clean
+.PHONY: help setup build demo example docs test lint bench bench-halibut deb clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -20,6 +20,9 @@ demo: build ## server, two agents, a deployment, its log on this terminal (KEEP=
 
 example: setup ## what a user of the Halibut library writes: services, calls, a file upload
 	@scripts/example
+
+docs: setup ## the documentation of the Halibut library, in .build/docs
+	@scripts/docs
 
 test: build ## builds and runs every test this machine can run, and names what it skips
 	@scripts/test "$(BIN)"

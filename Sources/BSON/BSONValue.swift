@@ -3,7 +3,7 @@ public import FoundationEssentials
 /// One value of the BSON subset that Halibut puts on the wire (halibut.md 6.1).
 ///
 /// The tree is what a receiver works on before it knows which contract type a document stands for: ordered, bounded by
-/// ``BSONLimits`` when it was read, written back byte for byte as Json.NET would.
+/// limits when it was read, written back byte for byte as Json.NET would.
 public enum BSONValue: Hashable, Sendable {
     /// Element 01.
     case double(Double)

@@ -26,9 +26,11 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         public static let cancelled = Code(name: "cancelled")
         /// The service executed the call and failed.
         public static let invocation = Code(name: "invocation")
-        /// The service, the method, or a fitting overload does not exist.
+        /// Nothing of this name is offered there.
         public static let serviceNotFound = Code(name: "serviceNotFound")
+        /// The service has no method of this name.
         public static let methodNotFound = Code(name: "methodNotFound")
+        /// No overload fits the arguments, or several do.
         public static let ambiguousMethod = Code(name: "ambiguousMethod")
         /// One of these three; the service does not say which.
         public static let noMatchingServiceOrMethod = Code(name: "noMatchingServiceOrMethod")
@@ -52,7 +54,9 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         case transferring
     }
 
+    /// What kind of failure it is.
     public var code: Code
+    /// Whether the call can have been executed.
     public var phase: Phase
     /// One line, or the service's own text.
     public var message: String

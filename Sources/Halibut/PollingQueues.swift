@@ -6,7 +6,7 @@ import Synchronization
 
 /// The calls that wait for polling services: one queue per subscription (halibut.md 12.1).
 ///
-/// Calls come from ``HalibutClient``, and the connections of subscribers take them. ``PollingQueue`` decides; this class
+/// Calls come from ``HalibutClient``, and the connections of subscribers take them. `PollingQueue` decides; this class
 /// keeps the continuations and timers that the decisions are about.
 public final class PollingQueues: Sendable {
     /// A call under way.

@@ -91,8 +91,9 @@ public struct RPCServiceNotFound: Error, Hashable {
 
 /// Thrown by a dispatcher that does not know the method.
 public struct RPCMethodNotFound: Error, Hashable {
-    /// The implementation's name and the method asked for.
+    /// The name of the implementation, as .NET would have it.
     public var service: String
+    /// The method asked for, without `Async`.
     public var method: String
 
     /// Creates the error.

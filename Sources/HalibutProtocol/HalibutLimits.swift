@@ -27,8 +27,9 @@ public struct HalibutLimits: Hashable, Sendable {
         self.pooledConnectionTimeout < self.nextRequestIdleTimeout
             ? self.pooledConnectionTimeout : max(.zero, self.nextRequestIdleTimeout - .seconds(10))
     }
-    /// Shortest and longest pause between attempts to reach a polling server (halibut.md 11.2).
+    /// Shortest pause before a polling service dials again (halibut.md 11.2).
     public var minimumPollingBackoff: Duration = .seconds(5)
+    /// Longest pause before a polling service dials again.
     public var maximumPollingBackoff: Duration = .seconds(120)
     /// How long the listener reads on after the friendly page, so that a reset does not destroy the page.
     public var lingerTimeout: Duration = .seconds(2)
@@ -42,8 +43,11 @@ public struct HalibutLimits: Hashable, Sendable {
 
     // MARK: TCP keep-alive (a dead peer is noticed in about 65 s)
 
+    /// Silence on a connection before the first probe, in seconds.
     public var keepAliveIdleSeconds: Int32 = 15
+    /// From one probe to the next, in seconds.
     public var keepAliveIntervalSeconds: Int32 = 5
+    /// Probes without an answer after which the connection is gone.
     public var keepAliveProbes: Int32 = 10
 
     // MARK: Sizes
