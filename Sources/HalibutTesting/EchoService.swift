@@ -28,6 +28,7 @@ package final class EchoService: RPCDispatcher {
         let first = request.parameters.first
         switch request.method {
         case "SayHello": return RPCResult(.string("\(first?.string ?? "")..."))
+        case "Twice": return RPCResult(.string((first?.string ?? "") + (first?.string ?? "")))
         case "Nothing": return .void
         case "Crash": throw RPCServiceError("Attempted to divide by zero.", typeName: "System.DivideByZeroException")
         case "Over":
