@@ -57,6 +57,7 @@ private struct BSONWriter {
                 size += try Self.size(of: value)
             }
             return size
+        case .binary(let bytes, subtype: 2): return 9 + bytes.count
         case .binary(let bytes, _): return 5 + bytes.count
         case .uuid: return 21
         case .bool: return 1
@@ -175,8 +176,10 @@ private struct BSONWriter {
     }
 
     private mutating func write(_ bytes: [UInt8], subtype: UInt8) {
-        self.write(integer: Int32(bytes.count))
+        // The old form 02 repeats the length inside the payload.
+        self.write(integer: Int32(subtype == 2 ? bytes.count + 4 : bytes.count))
         self.write(integer: subtype)
+        if subtype == 2 { self.write(integer: Int32(bytes.count)) }
         bytes.withUnsafeBytes { self.write(raw: $0) }
     }
 

@@ -14,7 +14,7 @@ package struct EndPointURI: Hashable, Sendable, CustomStringConvertible {
         guard let first = scheme.unicodeScalars.first, ("a"..."z").contains(first) else { return nil }
         let authority = text[colon.upperBound...].prefix { !"/?#".contains($0) }
         guard let (host, port) = Self.split(authority[...]), !host.isEmpty,
-            !host.contains(where: { $0.isWhitespace || $0 == "@" })
+            !host.unicodeScalars.contains(where: { $0.properties.isWhitespace || "@[]".unicodeScalars.contains($0) })
         else { return nil }
         self.scheme = scheme
         self.host = host.lowercased()
@@ -35,13 +35,16 @@ package struct EndPointURI: Hashable, Sendable, CustomStringConvertible {
             guard let end = authority.firstIndex(of: "]") else { return nil }
             let host = String(authority[authority.index(after: authority.startIndex)..<end])
             let rest = authority[authority.index(after: end)...]
+            // Only an IPv6 address stands in brackets, and it stands nowhere else.
+            guard host.utf8.contains(0x3a) else { return nil }
             if rest.isEmpty { return (host, nil) }
             guard rest.first == ":", let port = Self.port(rest.dropFirst()) else { return nil }
             return (host, port)
         }
         guard let colon = authority.lastIndex(of: ":") else { return (String(authority), nil) }
         guard let port = Self.port(authority[authority.index(after: colon)...]) else { return nil }
-        return (String(authority[..<colon]), port)
+        let host = String(authority[..<colon])
+        return host.utf8.contains(0x3a) ? nil : (host, port)
     }
 
     private static func port(_ text: Substring) -> Int? {

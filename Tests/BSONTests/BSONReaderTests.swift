@@ -46,6 +46,7 @@ struct BSONReaderTests {
     func readable(type: UInt8, payload: String, expected: BSONValue) throws {
         let document = try BSONDocument(bytes: self.one(type, hex(payload)))
         #expect(document.elements == [.init(key: "a", value: expected)])
+        #expect(try BSONDocument(bytes: try document.encoded()) == document)
     }
 
     @Test("Other elements are refused", arguments: [0x00, 0x0c, 0x0f, 0x13, 0x7f, 0xff] as [UInt8])

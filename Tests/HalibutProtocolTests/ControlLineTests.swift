@@ -168,7 +168,7 @@ struct ControlLineTests {
         "what is no address",
         arguments: [
             "", "host", "https://", "https://a:b/", "https://a:70000", "https://a:+5/", "https://a:-5/", "://x",
-            "https://a b/",
+            "https://a b/", "https://[:[1:]]:10933/", "https://[a]/", "https://[::1/", "https://::1:80/", "https://a]/",
         ]
     )
     func noAddresses(_ text: String) {
