@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo example docs test lint bench bench-halibut deb clean
+.PHONY: help setup build demo example docs test lint bench bench-halibut fuzz sanitize deb clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -28,7 +28,7 @@ test: build ## builds and runs every test this machine can run, and names what i
 	@scripts/test "$(BIN)"
 
 lint: setup ## formatter and shell linters
-	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Examples
+	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Examples Fuzz
 	shellcheck scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging 2>/dev/null || true)
 
 bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
@@ -36,6 +36,12 @@ bench: build ## one line a figure: figure, value, unit, reference, reference val
 
 bench-halibut: build ## the same for the wire; FIGURES="rpc upload" runs only some
 	@scripts/bench-halibut $(FIGURES)
+
+fuzz: setup ## fuzz targets with AddressSanitizer, SECONDS=60 in all; TARGETS="FuzzBSON FuzzFrames" runs only some
+	@scripts/fuzz "$(or $(SECONDS),60)" $(TARGETS)
+
+sanitize: setup ## tests of the wire under ThreadSanitizer and under AddressSanitizer
+	@scripts/sanitize
 
 deb: build ## the Debian package, in .build/packages
 	@packaging/deb/build --binaries "$(BIN)"

@@ -201,6 +201,31 @@ let package = Package(
     ]
 )
 
+// Fuzz targets exist only for `make fuzz`: each has libFuzzer's entry instead of a main, so an ordinary build cannot link
+// them. Not a package of its own: they reach for `package` access.
+if Context.environment["TENTACLE_FUZZ"] != nil {
+    func fuzzer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+        .executableTarget(
+            name: name,
+            dependencies: ["FuzzSupport"] + dependencies,
+            path: "Fuzz/\(name)",
+            swiftSettings: settings
+        )
+    }
+    package.targets += [
+        .target(name: "FuzzSupport", path: "Fuzz/FuzzSupport", swiftSettings: settings),
+        fuzzer("FuzzLines", ["HalibutProtocol", nioCore]),
+        fuzzer("FuzzBSON", ["BSON", "HalibutProtocol"]),
+        fuzzer("FuzzContracts", ["BSON", "HalibutProtocol", "TentacleContracts", nioCore]),
+        fuzzer("FuzzFrames", ["BSON", "HalibutProtocol", nioCore]),
+        fuzzer("FuzzMachines", ["HalibutProtocol", nioCore]),
+        fuzzer("FuzzQueue", ["HalibutProtocol"]),
+        fuzzer("FuzzProxy", ["HalibutProtocol", nioCore]),
+        fuzzer("FuzzCertificates", ["SecureTransport"]),
+        fuzzer("FuzzLauncherFiles", ["LauncherProtocol"]),
+    ]
+}
+
 // While several people work on one small machine: TENTACLE_ONLY="HalibutTests,BSONTests" keeps only these targets and
 // what they need, so that `swift build` and `swift test` do not build the rest.
 if let names = Context.environment["TENTACLE_ONLY"] {
