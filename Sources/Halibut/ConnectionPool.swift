@@ -18,47 +18,29 @@ struct PoolKey: Hashable, Sendable {
 }
 
 /// A dialled connection of a client, in a call or idle.
-final class PooledConnection: Sendable {
+final class PooledConnection: Sendable, Identifiable {
     let pipe: WirePipe
     private let machine = Mutex(ClientConnection())
+
+    var id: ConnectionID { self.pipe.id }
 
     init(pipe: WirePipe) {
         self.pipe = pipe
     }
 
-    /// Identifies, or tests with `NEXT`: afterwards a request may be sent (halibut.md 3.3).
-    func prepare(limits: HalibutLimits, spool: SpoolDirectory) async throws {
-        let stream = WireStream(pipe: self.pipe, limits: limits, spool: spool)
-        let answer: ClientConnection.OnAnswer
-        switch self.machine.withLock({ $0.begin() }) {
-        case .closeWithError(let error): throw error
-        case .sendIdentityThenReadIdentity:
-            try await stream.send {
-                $0.writeStaticString(Opening.messageExchangeBytes)
-                RemoteIdentity.client.write(to: &$0)
-            }
-            let identity = try await stream.readIdentity()
-            answer = self.machine.withLock { $0.identityRead(identity) }
-        case .sendNextThenReadControlLine:
-            try await stream.send { ControlLine.next.write(to: &$0) }
-            let line = try await stream.readControlLine(timeout: limits.heartbeatTimeout)
-            answer = self.machine.withLock { $0.controlLineRead(line) }
-        }
-        if case .closeWithError(let error) = answer { throw error }
-    }
-
-    /// Sends a request and waits for its response.
+    /// Makes a call: identifies or tests the connection, sends the request, waits for its response (halibut.md 3.3).
     func exchange(
         _ call: OutgoingCall,
         limits: HalibutLimits,
         spool: SpoolDirectory
     ) async throws -> PollingQueues.Answer {
         let stream = WireStream(pipe: self.pipe, limits: limits, spool: spool)
+        let request = try await self.prepare(stream, limits) { Result { try stream.encode(call.request.document) } }
         if case .closeWithError(let error) = self.machine.withLock({ $0.requestBegins(id: call.request.id) }) {
             throw error
         }
         try await stream.send(
-            call.request.document,
+            request.get(),
             id: call.request.id,
             streams: call.streams,
             announced: call.announced
@@ -69,6 +51,36 @@ final class PooledConnection: Sendable {
         }
         guard let response, stream.isDrained else { throw WireError.noResponse }
         return response
+    }
+
+    /// Identifies, or tests with `NEXT`: afterwards a request may be sent.
+    ///
+    /// Does `meanwhile` while the answer is on its way.
+    private func prepare<Result>(
+        _ stream: WireStream,
+        _ limits: HalibutLimits,
+        meanwhile: () -> Result
+    ) async throws -> Result {
+        let answer: ClientConnection.OnAnswer
+        let result: Result
+        switch self.machine.withLock({ $0.begin() }) {
+        case .closeWithError(let error): throw error
+        case .sendIdentityThenReadIdentity:
+            try await stream.send {
+                $0.writeStaticString(Opening.messageExchangeBytes)
+                RemoteIdentity.client.write(to: &$0)
+            }
+            result = meanwhile()
+            let identity = try await stream.readIdentity()
+            answer = self.machine.withLock { $0.identityRead(identity) }
+        case .sendNextThenReadControlLine:
+            try await stream.send { ControlLine.next.write(to: &$0) }
+            result = meanwhile()
+            let line = try await stream.readControlLine(timeout: limits.heartbeatTimeout)
+            answer = self.machine.withLock { $0.controlLineRead(line) }
+        }
+        if case .closeWithError(let error) = answer { throw error }
+        return result
     }
 
     /// The connection failed: says what that means for its call.
@@ -85,32 +97,19 @@ final class PooledConnection: Sendable {
 
 /// Idle connections by endpoint (halibut.md 10.1): ``IdleConnections`` decides, this class closes.
 final class ConnectionPool: Sendable {
-    private struct Entry: Identifiable {
-        let connection: PooledConnection
-        let expiry: Scheduled<Void>
-
-        var id: ConnectionID { self.connection.pipe.id }
-
-        func end() {
-            self.expiry.cancel()
-            self.connection.end()
-        }
-    }
-
     private let limits: HalibutLimits
-    private let entries: Mutex<IdleConnections<PoolKey, Entry>>
+    private let connections: Mutex<IdleConnections<PoolKey, PooledConnection>>
 
     init(limits: HalibutLimits) {
         self.limits = limits
-        self.entries = Mutex(IdleConnections(maximumPerKey: limits.maximumPooledConnections))
+        self.connections = Mutex(IdleConnections(maximumPerKey: limits.maximumPooledConnections))
     }
 
     /// The connection used last that is still alive, as far as we know.
     func take(_ key: PoolKey) -> PooledConnection? {
-        while let entry = self.entries.withLock({ $0.take(key) }) {
-            entry.expiry.cancel()
-            if !entry.connection.pipe.hasNews { return entry.connection }
-            entry.connection.pipe.close()
+        while let connection = self.connections.withLock({ $0.take(key) }) {
+            if !connection.pipe.hasNews { return connection }
+            connection.pipe.close()
         }
         return nil
     }
@@ -118,25 +117,24 @@ final class ConnectionPool: Sendable {
     /// Keeps a connection after a fully successful exchange.
     func put(_ connection: PooledConnection, _ key: PoolKey) {
         let pipe = connection.pipe
-        let expiry = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(self.limits.safePooledConnectionTimeout)) {
-            self.discard(pipe.id, key)
-        }
-        self.entries.withLock { $0.put(Entry(connection: connection, expiry: expiry), key) }?.end()
+        // The next call's deadlines replace this one.
+        pipe.arm(self.limits.safePooledConnectionTimeout) { self.discard(pipe.id, key) }
+        self.connections.withLock { $0.put(connection, key) }?.end()
         // Whatever comes now is the end, or something that nobody asked for.
         pipe.watch { self.discard(pipe.id, key) }
     }
 
     private func discard(_ id: ConnectionID, _ key: PoolKey) {
-        self.entries.withLock { $0.remove(id, key) }?.end()
+        self.connections.withLock { $0.remove(id, key) }?.end()
     }
 
     /// Closes the idle connections of an endpoint.
     func clear(_ key: PoolKey) {
-        for entry in self.entries.withLock({ $0.clear(key) }) { entry.end() }
+        for connection in self.connections.withLock({ $0.clear(key) }) { connection.end() }
     }
 
     /// Closes all idle connections.
     func close() {
-        for entry in self.entries.withLock({ $0.clear() }) { entry.end() }
+        for connection in self.connections.withLock({ $0.clear() }) { connection.end() }
     }
 }

@@ -58,7 +58,7 @@ public final class HalibutClient: Sendable {
         parameters: [BSONValue] = [],
         streams: [OutgoingDataStream] = []
     ) async throws -> RPCResponse {
-        let activity = UUID()
+        let activity = UUID.random()
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
         let request = RequestMessage(
             id: "\(service)::\(method)Async[\(number)] / \(activity.wireText)",
@@ -178,7 +178,6 @@ public final class HalibutClient: Sendable {
     private func attempt(_ call: OutgoingCall, on connection: PooledConnection) async -> Attempt {
         await LoopExecutor.run(on: connection.pipe.channel.eventLoop) {
             do {
-                try await connection.prepare(limits: self.limits, spool: self.spool)
                 let answer = try await connection.exchange(call, limits: self.limits, spool: self.spool)
                 self.pool.put(connection, PoolKey(call.endPoint))
                 return .answered(answer)
@@ -192,6 +191,18 @@ public final class HalibutClient: Sendable {
                 }
             }
         }
+    }
+}
+
+extension UUID {
+    /// A random one; `UUID()` opens, reads and closes `/dev/urandom` each time.
+    fileprivate static func random() -> UUID {
+        let halves = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
+        var bytes = halves.flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (8 * $0)) } }
+        // Version 4 and variant (RFC 9562 5.4).
+        bytes[7] = bytes[7] & 0x0f | 0x40
+        bytes[8] = bytes[8] & 0x3f | 0x80
+        return UUID(dotNetBytes: bytes) ?? UUID()
     }
 }
 

@@ -115,7 +115,7 @@ final class ListenerSession {
             // A service that stops does not answer any more (halibut.md 3.3).
             try Task.checkCancellation()
             try await self.stream.send(
-                response.document,
+                self.stream.encode(response.document),
                 id: request.id,
                 streams: response.streams,
                 announced: response.announced
@@ -213,7 +213,7 @@ final class ListenerSession {
         guard let call = taken else { return false }
         do {
             try await self.stream.send(
-                call.request.document,
+                self.stream.encode(call.request.document),
                 id: call.request.id,
                 streams: call.streams,
                 announced: call.announced

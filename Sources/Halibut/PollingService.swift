@@ -152,7 +152,7 @@ public final class PollingService: Sendable {
                 let response = await self.executor.execute(request, streams: streams, peer: peer)
                 // Response and NEXT go out together: one record, one wake-up of the other side.
                 try await stream.send(
-                    response.document,
+                    stream.encode(response.document),
                     id: request.id,
                     streams: response.streams,
                     announced: response.announced,

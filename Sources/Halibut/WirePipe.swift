@@ -32,6 +32,8 @@ final class WirePipe: Sendable {
         /// Called once when bytes come or the connection ends.
         var watcher: (@Sendable () -> Void)?
         var deadline: NIODeadline?
+        /// What happens at the deadline instead of a reset.
+        var expired: (@Sendable () -> Void)?
         var alarm: Scheduled<Void>?
         var alarmAt: NIODeadline?
     }
@@ -181,11 +183,14 @@ final class WirePipe: Sendable {
     // MARK: Deadlines
 
     /// From now on the peer has this long; replaces an earlier deadline.
-    func arm(_ timeout: Duration) {
+    ///
+    /// At the deadline the connection is reset, or `expired` is called instead.
+    func arm(_ timeout: Duration, expired: (@Sendable () -> Void)? = nil) {
         let deadline = NIODeadline.now() + TimeAmount(timeout)
         let schedule = self.state.withLock { state in
             guard state.ended == nil else { return false }
             state.deadline = deadline
+            state.expired = expired
             // An alarm that rings earlier looks at the deadline and sets itself again.
             if let at = state.alarmAt, at <= deadline { return false }
             state.alarmAt = deadline
@@ -212,19 +217,21 @@ final class WirePipe: Sendable {
     private func ring() {
         let now = NIODeadline.now()
         enum Outcome {
-            case nothing, expired
+            case nothing
+            case expired((@Sendable () -> Void)?)
             case again(NIODeadline)
         }
         let outcome = self.state.withLock { state -> Outcome in
             state.alarmAt = nil
             guard state.ended == nil, let deadline = state.deadline else { return .nothing }
-            if deadline <= now { return .expired }
+            if deadline <= now { return .expired(state.expired) }
             state.alarmAt = deadline
             return .again(deadline)
         }
         switch outcome {
         case .nothing: break
-        case .expired: self.abort(WireError.timedOut)
+        case .expired(let action?): action()
+        case .expired(nil): self.abort(WireError.timedOut)
         case .again(let deadline): self.setAlarm(at: deadline)
         }
     }

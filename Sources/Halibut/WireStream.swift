@@ -150,16 +150,22 @@ final class WireStream {
         self.pipe.disarm()
     }
 
-    /// Sends a message and its data streams, in document order, and after them `line` if there is one.
+    /// A message as it goes out.
+    func encode(_ document: BSONDocument) throws(WireError) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        try self.encoder.encode(.document(document), into: &buffer)
+        return buffer
+    }
+
+    /// Sends an encoded message and its data streams, in document order, and after them `line` if there is one.
     func send(
-        _ document: BSONDocument,
+        _ message: ByteBuffer,
         id: String,
         streams: [OutgoingDataStream],
         announced: [BSONDataStream],
         followedBy line: ControlLine? = nil
     ) async throws {
-        var buffer = ByteBuffer()
-        try self.encoder.encode(.document(document), into: &buffer)
+        var buffer = message
         self.pipe.arm(self.limits.sendTimeout)
         for announcement in announced {
             guard let stream = streams.first(where: { $0.id == announcement.id }) else {

@@ -68,6 +68,28 @@ internal import Synchronization
     }
 }
 
+/// A message as one stored block of RFC 1951, which is a deflate stream as good as any.
+///
+///     offset  size  field
+///     0       1     01: final block, stored
+///     1       2     length, little-endian
+///     3       2     its complement
+///     5       …     the bytes
+enum StoredBlock {
+    /// Messages up to this size are not compressed: they fit one TCP segment either way, and compressing and
+    /// decompressing them would take longer than all the rest of a small call's encoding.
+    static let maximumBytes = 1024
+
+    static func write(_ bytes: [UInt8], to output: inout ByteBuffer) {
+        let length = UInt16(bytes.count)
+        output.reserveCapacity(minimumWritableBytes: 5 + bytes.count)
+        output.writeInteger(UInt8(0x01))
+        output.writeInteger(length, endianness: .little)
+        output.writeInteger(~length, endianness: .little)
+        output.writeBytes(bytes)
+    }
+}
+
 /// Raw RFC 1951 deflation of a whole message, level 6: one stream, finished once, never flushed (halibut.md 5.2).
 ///
 /// Memory and `@unchecked` as in ``RawInflater``.

@@ -127,6 +127,7 @@ package struct MessageEncoder: Sendable {
     /// Appends a whole message; it must go out before anything waits for an answer.
     package func encode(_ content: MessageContent, into buffer: inout ByteBuffer) throws(WireError) {
         let bytes = try content.bsonBytes()
+        guard bytes.count > StoredBlock.maximumBytes else { return StoredBlock.write(bytes, to: &buffer) }
         let deflater = IdleZlib.takeDeflater()
         try deflater.deflate(bytes, into: &buffer)
         IdleZlib.giveBack(deflater)

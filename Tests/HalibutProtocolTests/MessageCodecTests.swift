@@ -68,6 +68,20 @@ struct MessageCodecTests {
         #expect(try MessageEncoder.nullMessage == WireVector.load("request-nul.deflated"))
     }
 
+    @Test("a message that fits a packet is stored, a larger one compressed", arguments: [(1024, true), (1025, false)])
+    func storesSmallMessages(size: Int, isStored: Bool) throws {
+        let empty = try MessageContent.document(["text": ""]).bsonBytes().count
+        let content = MessageContent.document(["text": .string(String(repeating: "a", count: size - empty))])
+        let encoded = try encode(content)
+        #expect((encoded.first == 0x01) == isStored)
+        #expect((encoded.count == size + 5) == isStored)
+        for delivery in deliveries(of: encoded + Array("NEXT\r\n".utf8)) {
+            let (decoded, buffer) = try decode(delivery)
+            #expect(decoded == content)
+            #expect(buffer.rest == Array("NEXT\r\n".utf8))
+        }
+    }
+
     @Test("the worked messages are read, wherever the bytes are cut, and NEXT after them stays")
     func goldenReads() throws {
         let vectors: [(String, MessageContent)] = [
