@@ -134,6 +134,8 @@ public final class HalibutListener: Sendable {
         let bootstrap = ClientBootstrap(group: self.configuration.eventLoopGroup)
         SocketSetup.apply(limits, to: bootstrap)
             .channelOption(.recvAllocator, value: SocketSetup.unidentifiedAllocator)
+            // Who has asked and sends no more still gets the answer: see WirePipe.close.
+            .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try self.setUp(channel, context, arrivals) }
             }

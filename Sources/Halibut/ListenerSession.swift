@@ -88,7 +88,7 @@ final class ListenerSession {
     private func sendFriendlyPage() async throws {
         let page = self.configuration.friendlyPage.response
         try await self.stream.send { $0.writeImmutableBuffer(page) }
-        self.pipe.channel.close(mode: .output, promise: nil)
+        self.pipe.closeOutput()
         self.pipe.arm(self.configuration.limits.lingerTimeout)
         do {
             while true { _ = try await self.pipe.receive() }

@@ -63,6 +63,7 @@ enum SocketSetup {
             context: context,
             serverName: serverName,
             verification: verification,
+            allowsHalfClosure: true,
             handshakeTimeout: TimeAmount(limits.receiveTimeout)
         )
         try channel.pipeline.syncOperations.addHandlers([tls, WireHandler(pipe: pipe)])

@@ -18,6 +18,8 @@ final class WirePipe: Sendable {
     static let inboundHighWatermark = 512 * 1024
     /// Bytes handed to the event loop and not yet written before a writer has to wait.
     static let outboundHighWatermark = 1024 * 1024
+    /// How long a peer may take for what was sent to it before we closed.
+    private static let closeTimeout = Duration.seconds(10)
 
     private struct State {
         var inbound = CircularBuffer<ByteBuffer>()
@@ -26,6 +28,8 @@ final class WirePipe: Sendable {
         var outboundBytes = 0
         var established: TLSConnectionDetails?
         /// Why nothing more will come; bytes received before are still delivered.
+        var inputEnded: (any Error)?
+        /// Why nothing more will come or go.
         var ended: (any Error)?
         /// The task, when it waits.
         var waiter: Waiter?
@@ -36,6 +40,9 @@ final class WirePipe: Sendable {
         var expired: (@Sendable () -> Void)?
         var alarm: Scheduled<Void>?
         var alarmAt: NIODeadline?
+
+        /// Whether there is something to receive: bytes, or that no more will come.
+        var hasNews: Bool { self.inboundBytes > 0 || self.inputEnded != nil }
     }
 
     /// A suspended task, and what it waits for: bytes, the handshake, room to write.
@@ -87,7 +94,7 @@ final class WirePipe: Sendable {
             case .ended(let error): throw error
             case .nothing:
                 try Task.checkCancellation()
-                await self.wait { $0.inboundBytes > 0 || $0.ended != nil }
+                await self.wait { $0.hasNews }
             }
         }
     }
@@ -99,7 +106,7 @@ final class WirePipe: Sendable {
     }
 
     private static func take(_ state: inout State) -> Taken {
-        guard state.inboundBytes > 0 else { return state.ended.map { .ended($0) } ?? .nothing }
+        guard state.inboundBytes > 0 else { return state.inputEnded.map { .ended($0) } ?? .nothing }
         let buffers = state.inbound
         state.inbound = CircularBuffer()
         state.inboundBytes = 0
@@ -109,7 +116,7 @@ final class WirePipe: Sendable {
     }
 
     /// Whether bytes or the end have come and not been received yet.
-    var hasNews: Bool { self.state.withLock { $0.inboundBytes > 0 || $0.ended != nil } }
+    var hasNews: Bool { self.state.withLock { $0.hasNews } }
 
     /// Whether the connection has ended.
     var hasEnded: Bool { self.state.withLock { $0.ended != nil } }
@@ -151,7 +158,7 @@ final class WirePipe: Sendable {
     /// Calls back once when bytes come or the connection ends; at once when that has happened.
     func watch(_ watcher: @escaping @Sendable () -> Void) {
         let now = self.state.withLock { state in
-            if state.inboundBytes > 0 || state.ended != nil { return true }
+            if state.hasNews { return true }
             state.watcher = watcher
             return false
         }
@@ -165,9 +172,22 @@ final class WirePipe: Sendable {
 
     // MARK: Ends
 
-    /// Closes after what was sent; best effort.
+    /// Closes when what was sent has been written; gives up on a peer that does not take it.
     func close() {
-        self.channel.close(promise: nil)
+        guard self.state.withLock({ $0.outboundBytes > 0 && $0.ended == nil }) else {
+            self.channel.close(promise: nil)
+            return
+        }
+        self.arm(Self.closeTimeout)
+        self.channel.writeAndFlush(ByteBuffer()).whenComplete { _ in self.channel.close(promise: nil) }
+    }
+
+    /// Says that nothing more goes out, behind what was sent; still receives.
+    func closeOutput() {
+        // Behind an empty write: NIO drops what is not written when the peer has hung up, too.
+        self.channel.writeAndFlush(ByteBuffer()).whenComplete { _ in
+            self.channel.close(mode: .output, promise: nil)
+        }
     }
 
     /// Resets the connection: nothing more comes or goes.
@@ -249,6 +269,10 @@ final class WirePipe: Sendable {
         }
     }
 
+    fileprivate func inputClosed() {
+        self.wake { if $0.inputEnded == nil { $0.inputEnded = WireError.connectionClosed } }
+    }
+
     /// Whether the channel may read on.
     fileprivate func mayRead() -> Bool {
         self.state.withLock { state in
@@ -272,14 +296,17 @@ final class WirePipe: Sendable {
             return alarm
         }
         alarm?.cancel()
-        self.wake { if $0.ended == nil { $0.ended = error } }
+        self.wake { state in
+            if state.inputEnded == nil { state.inputEnded = error }
+            if state.ended == nil { state.ended = error }
+        }
     }
 
     /// Changes the state and wakes the task if that is what it waits for.
     private func wake(_ change: (inout State) -> Void) {
         let (waiter, watcher) = self.state.withLock { state in
             change(&state)
-            let watcher = state.inboundBytes > 0 || state.ended != nil ? state.watcher.take() : nil
+            let watcher = state.hasNews ? state.watcher.take() : nil
             let isMet = state.waiter.map { $0.condition(state) } ?? false
             return (isMet ? state.waiter.take() : nil, watcher)
         }
@@ -316,7 +343,11 @@ final class WireHandler: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .established(let details)? = event as? TLSEvent { self.pipe.established(details) }
+        switch event {
+        case TLSEvent.established(let details): self.pipe.established(details)
+        case ChannelEvent.inputClosed: self.pipe.inputClosed()
+        default: break
+        }
         context.fireUserInboundEventTriggered(event)
     }
 

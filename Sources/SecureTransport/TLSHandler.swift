@@ -9,9 +9,9 @@ package enum TLSEvent: Sendable, Hashable {
 /// TLS on a NIO channel: plaintext `ByteBuffer`s on one side, ciphertext on the other.
 ///
 /// ```
-///  waiting ──active──▶ handshaking ──▶ established ──▶ ended
-///     │                     │              │             ▲
-///     └─────────────────────┴── close, failure, end ─────┘
+///  waiting ──active──▶ handshaking ──▶ established ──▶ inputClosed, outputClosed ──▶ ended
+///     │                     │              │                       │                   ▲
+///     └─────────────────────┴──────────────┴─── close, failure, end┴───────────────────┘
 /// ```
 /// Writes made before the handshake is done wait. Small writes between two flushes share a record; large ones are
 /// encrypted piece by piece only while the channel is writable, so a large write does not exist twice in memory.
@@ -30,8 +30,10 @@ package final class TLSHandler: ChannelDuplexHandler {
         case waiting(TLSSession)
         /// Exits: established, ended.
         case handshaking(TLSSession, deadline: Scheduled<Void>?)
-        /// Exits: outputClosed, ended.
+        /// Exits: inputClosed, outputClosed, ended.
         case established(TLSSession)
+        /// The peer said that it sends no more; still writing. Exit: ended.
+        case inputClosed(TLSSession)
         /// We said that we send no more; still reading. Exit: ended.
         case outputClosed(TLSSession)
         /// Closed or failed: nothing passes any more.
@@ -39,6 +41,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     private var state: State
+    private let allowsHalfClosure: Bool
     private let handshakeTimeout: TimeAmount?
     private var pending = PendingWrites()
     /// A flush came while writes had to wait.
@@ -52,17 +55,21 @@ package final class TLSHandler: ChannelDuplexHandler {
     ///   - context: Role, identity, parameters.
     ///   - serverName: A dialler's name of its peer (sent as SNI unless it is an IP address).
     ///   - verification: What is asked of the peer's certificate; listeners pass `.any` and decide later.
+    ///   - allowsHalfClosure: Whether a peer that sends no more may still be written to. Then its close_notify is an event,
+    ///     `ChannelEvent.inputClosed`, and whoever handles it must close the channel; else it closes the channel.
     ///   - handshakeTimeout: Time allowed from the connection being active to the end of the handshake.
     /// - Throws: When libssl cannot set up a connection.
     package init(
         context: TLSContext,
         serverName: String? = nil,
         verification: PeerVerification,
+        allowsHalfClosure: Bool = false,
         handshakeTimeout: TimeAmount? = .seconds(60)
     ) throws(TLSError) {
         self.state = .waiting(
             try TLSSession(context: context, serverName: serverName, verification: verification)
         )
+        self.allowsHalfClosure = allowsHalfClosure
         self.handshakeTimeout = handshakeTimeout
     }
 
@@ -85,7 +92,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     package func channelInactive(context: ChannelHandlerContext) {
         switch state {
         case .waiting, .handshaking: fail(context, TLSError(code: .closedDuringHandshake))
-        case .established, .outputClosed, .ended: end()
+        case .established, .inputClosed, .outputClosed, .ended: end()
         }
         pending.failAll(ChannelError.eof)
         context.fireChannelInactive()
@@ -138,7 +145,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         case .established(let session), .outputClosed(let session):
             session.feed(unwrapInboundIn(data))
             deliver(context, session)
-        case .ended: break
+        case .inputClosed, .ended: break
         }
     }
 
@@ -164,16 +171,25 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
         switch result {
         case .needsInput: break
-        case .closedByPeer: context.channel.close(promise: nil)
+        case .closedByPeer: inputClosed(context)
         case .failed(let error): fail(context, error)
         }
+    }
+
+    private func inputClosed(_ context: ChannelHandlerContext) {
+        guard allowsHalfClosure, case .established(let session) = state else {
+            context.channel.close(promise: nil)
+            return
+        }
+        state = .inputClosed(session)
+        context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
     }
 
     // MARK: Outbound
 
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch state {
-        case .waiting, .handshaking, .established: pending.append(unwrapOutboundIn(data), promise)
+        case .waiting, .handshaking, .established, .inputClosed: pending.append(unwrapOutboundIn(data), promise)
         case .outputClosed, .ended: promise?.fail(TLSError(code: .closed))
         }
     }
@@ -188,9 +204,17 @@ package final class TLSHandler: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
+    /// The session, while it takes plaintext.
+    private var sendingSession: TLSSession? {
+        switch state {
+        case .established(let session), .inputClosed(let session): session
+        case .waiting, .handshaking, .outputClosed, .ended: nil
+        }
+    }
+
     /// Encrypts what is to be flushed, while the channel takes more.
     private func encryptPending(_ context: ChannelHandlerContext, evenIfNotWritable: Bool = false) {
-        while flushRequested, case .established(let session) = state {
+        while flushRequested, let session = sendingSession {
             guard evenIfNotWritable || context.channel.isWritable else { return }
             guard let chunk = pending.takeChunk(maximumBytes: Self.maximumChunk) else {
                 flushRequested = false
@@ -217,24 +241,23 @@ package final class TLSHandler: ChannelDuplexHandler {
     // MARK: Ends
 
     package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        switch (mode, state) {
-        case (.input, _): break
-        case (.output, .established(let session)):
+        switch mode {
+        case .input: break
+        case .output:
             flushRequested = true
             encryptPending(context, evenIfNotWritable: true)
-            guard case .established = state else { break }
+            guard let session = sendingSession else { break }
             state = .outputClosed(session)
             session.closeOutput()
             sendOutput(context, session)
-        case (.all, .established(let session)):
+        case .all:
+            let session = sendingSession
             end()
-            session.closeOutput()
-            sendOutput(context, session)
+            if let session {
+                session.closeOutput()
+                sendOutput(context, session)
+            }
             pending.failAll(ChannelError.ioOnClosedChannel)
-        case (.all, _):
-            end()
-            pending.failAll(ChannelError.ioOnClosedChannel)
-        case (.output, _): break
         }
         context.close(mode: mode, promise: promise)
     }

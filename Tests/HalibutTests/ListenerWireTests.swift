@@ -58,6 +58,29 @@ struct ListenerWireTests {
         }
     }
 
+    @Test("who sends no more still gets the whole page")
+    func friendlyPageAfterHalfClosure() async throws {
+        // More than what is written in one go.
+        let html = String(repeating: "0123456789abcdef", count: 1 << 17)
+        let listener = HalibutListener(
+            host: "127.0.0.1",
+            port: 0,
+            identity: TestIdentities.service,
+            trust: TrustedPeers([]),
+            friendlyPage: FriendlyPage(html: html)
+        )
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await listener.run() }
+            let connection = try await RawConnection.open(port: listener.boundPort, identity: nil)
+            connection.send("GET / HTTP/1.0\r\n\r\n")
+            connection.closeOutput()
+            let page = await Array(connection.untilClosed().utf8)
+            let isWhole = Array(page.suffix(html.utf8.count + 4)) == Array("\(html)\r\n\r\n".utf8)
+            #expect(isWhole)
+            group.cancelAll()
+        }
+    }
+
     @Test("a client without a certificate, or with an untrusted one, gets zero bytes")
     func zeroBytes() async throws {
         let log = LogCollector()

@@ -65,6 +65,11 @@ final class RawConnection: Sendable {
         self.channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
     }
 
+    /// Says that nothing more comes, and reads on.
+    func closeOutput() {
+        self.channel.close(mode: .output, promise: nil)
+    }
+
     /// Everything that came until the listener hung up.
     func untilClosed() async -> String {
         try? await self.channel.closeFuture.get()
