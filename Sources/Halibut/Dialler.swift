@@ -15,9 +15,29 @@ struct Dialler: Sendable {
     let context: TLSContext
     let limits: HalibutLimits
     let eventLoopGroup: any EventLoopGroup
+    let observer: (any HalibutObserver)?
 
     /// Connects and shakes hands; the opening line has not been sent.
     func dial(
+        _ endPoint: ServiceEndPoint,
+        verification: PeerVerification
+    ) async throws(DialError) -> (WirePipe, TLSConnectionDetails) {
+        guard let observer else { return try await self.dialUnobserved(endPoint, verification: verification) }
+        let start = ContinuousClock.now
+        do throws(DialError) {
+            let (pipe, details) = try await self.dialUnobserved(endPoint, verification: verification)
+            observer.dialled(ObservedDial(endPoint: endPoint, duration: ContinuousClock.now - start))
+            observer.handshakeCompleted(ObservedHandshake(details, isDialler: true))
+            return (pipe, details)
+        } catch {
+            observer.dialled(
+                ObservedDial(endPoint: endPoint, duration: ContinuousClock.now - start, failure: "\(error.reason)")
+            )
+            throw error
+        }
+    }
+
+    private func dialUnobserved(
         _ endPoint: ServiceEndPoint,
         verification: PeerVerification
     ) async throws(DialError) -> (WirePipe, TLSConnectionDetails) {

@@ -20,6 +20,7 @@ public final class HalibutClient: Sendable {
     private let pool: ConnectionPool
     private let counter = Atomic<UInt64>(0)
     private let logger: Logger
+    private let observer: (any HalibutObserver)?
 
     /// Creates a client that shows this certificate; nothing is dialled before the first call.
     ///
@@ -32,8 +33,10 @@ public final class HalibutClient: Sendable {
         self.dialler = Dialler(
             context: try TLSContext(client: identity),
             limits: configuration.limits,
-            eventLoopGroup: configuration.eventLoopGroup
+            eventLoopGroup: configuration.eventLoopGroup,
+            observer: configuration.observer
         )
+        self.observer = configuration.observer
         self.pool = ConnectionPool(limits: configuration.limits)
         self.logger = configuration.logger
     }
@@ -71,11 +74,15 @@ public final class HalibutClient: Sendable {
         let announced = request.dataStreams
         try WireStream.check(streams, against: announced)
         let call = OutgoingCall(endPoint: endPoint, request: request, streams: streams, announced: announced)
-        let (response, received) =
-            endPoint.isPolling ? try await self.queue(call) : try await self.dial(call)
-        switch response.outcome {
-        case .result(let value): return RPCResponse(value: value, streams: received)
-        case .error(let error): throw HalibutError(error)
+        return try await self.observer.observing(
+            ObservedCall(isClient: true, isPolling: endPoint.isPolling, service: service, method: method)
+        ) {
+            let (response, received) =
+                endPoint.isPolling ? try await self.queue(call) : try await self.dial(call)
+            switch response.outcome {
+            case .result(let value): return RPCResponse(value: value, streams: received)
+            case .error(let error): throw HalibutError(error)
+            }
         }
     }
 
@@ -84,13 +91,15 @@ public final class HalibutClient: Sendable {
     /// Nothing is verified and no certificate is shown: ask somebody whether the answer is the right one.
     ///
     /// - Throws: ``HalibutError``.
-    public func discover(host: String, port: Int) async throws -> Thumbprint {
+    public func discover(host: String, port: Int, proxy: HTTPProxy? = nil) async throws -> Thumbprint {
         let text = EndPointURI(scheme: "https", host: host, port: port).text
-        let endPoint = try ServiceEndPoint(text, remoteThumbprint: nil)
+        var endPoint = try ServiceEndPoint(text, remoteThumbprint: nil)
+        endPoint.proxy = proxy
         let dialler = Dialler(
             context: try TLSContext(client: nil),
             limits: self.limits,
-            eventLoopGroup: self.eventLoopGroup
+            eventLoopGroup: self.eventLoopGroup,
+            observer: self.observer
         )
         do {
             let (pipe, details) = try await dialler.dial(endPoint, verification: .any)
@@ -99,7 +108,8 @@ public final class HalibutClient: Sendable {
             guard let peer = details.peer else { throw HalibutError(.network, "\(text) presented no certificate.") }
             return peer.thumbprint
         } catch let error as DialError {
-            throw HalibutError(.network, "Could not discover \(text): \(error.cause)")
+            // Upstream wraps the failure with its message unchanged.
+            throw HalibutError(AttemptFailure(error).code, error.cause)
         }
     }
 

@@ -15,6 +15,8 @@ public struct HalibutConfiguration: Sendable {
     public var eventLoopGroup: any EventLoopGroup
     /// Gets what a call cannot report: peers turned away, connections that ended, pauses between attempts.
     public var logger: Logger
+    /// Is told what happens; nobody by default, which costs nothing.
+    public var observer: (any HalibutObserver)?
 
     /// Creates a configuration: the limits of the real agent, a directory for temporary files of its own, the process's
     /// shared event loops, and a logger named `halibut`.
@@ -22,11 +24,13 @@ public struct HalibutConfiguration: Sendable {
         limits: HalibutLimits = HalibutLimits(),
         spool: SpoolDirectory = SpoolDirectory(),
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
-        logger: Logger = Logger(label: "halibut")
+        logger: Logger = Logger(label: "halibut"),
+        observer: (any HalibutObserver)? = nil
     ) {
         self.limits = limits
         self.spool = spool
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger
+        self.observer = observer
     }
 }

@@ -18,11 +18,13 @@ public final class HalibutListener: Sendable {
         var dispatcher: (any RPCDispatcher)?
         var queues: PollingQueues?
         var authorise: @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool
+        var untrusted: @Sendable (_ remote: String, _ peer: Thumbprint) -> UntrustedPeerAction
         var friendlyPage: FriendlyPage
         var limits: HalibutLimits
         var spool: SpoolDirectory
         var eventLoopGroup: any EventLoopGroup
         var logger: Logger
+        var observer: (any HalibutObserver)?
     }
 
     let configuration: Configuration
@@ -44,6 +46,7 @@ public final class HalibutListener: Sendable {
     ///   - pollingQueues: The calls for polling services, `HalibutClient.pollingQueues`; without it they are turned away.
     ///   - authorise: Whether this peer owns that subscription (`poll://id/`, normalised). Upstream does not ask, so any
     ///     trusted service could take the calls for any other (halibut.md 2.3).
+    ///   - untrusted: What to do with a peer whose certificate is not trusted: `.block` it, or `.trustAndAllow`.
     ///   - friendlyPage: What a browser gets.
     ///   - configuration: Limits, spool directory, event loops and logger.
     public init(
@@ -54,6 +57,7 @@ public final class HalibutListener: Sendable {
         dispatcher: (any RPCDispatcher)? = nil,
         pollingQueues: PollingQueues? = nil,
         authorise: @escaping @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool = { _, _ in true },
+        untrusted: @escaping @Sendable (_ remote: String, _ peer: Thumbprint) -> UntrustedPeerAction = { _, _ in .block },
         friendlyPage: FriendlyPage = FriendlyPage(),
         configuration: HalibutConfiguration = HalibutConfiguration()
     ) {
@@ -65,11 +69,13 @@ public final class HalibutListener: Sendable {
             dispatcher: dispatcher,
             queues: pollingQueues,
             authorise: authorise,
+            untrusted: untrusted,
             friendlyPage: friendlyPage,
             limits: configuration.limits,
             spool: configuration.spool,
             eventLoopGroup: configuration.eventLoopGroup,
-            logger: configuration.logger
+            logger: configuration.logger,
+            observer: configuration.observer
         )
         self.unidentified = UnidentifiedConnections(limits: configuration.limits)
     }
@@ -157,15 +163,20 @@ public final class HalibutListener: Sendable {
             limits: self.configuration.limits
         )
         let gate = try UnidentifiedGate.add(to: channel, limits: self.configuration.limits)
-        if self.unidentified.began(pipe, gate) { self.sayTooMany() }
+        self.configuration.observer?.connectionAccepted()
+        if let evicted = self.unidentified.began(pipe, gate) { self.evicted(evicted) }
         if case .terminated = arrivals.yield(pipe) {
             self.unidentified.ended(pipe)
+            self.configuration.observer?.connectionEnded(nil)
             pipe.close()
         }
     }
 
     /// Says so at most every ten seconds: a flood of connections must not become a flood of lines.
-    private func sayTooMany() {
+    private func evicted(_ pipe: WirePipe) {
+        self.configuration.observer?.connectionDenied(
+            ConnectionDenial(cause: .evicted, remote: pipe.remoteDescription)
+        )
         let now = NIODeadline.now()
         let isTime = self.saidTooMany.withLock { last in
             guard last.map({ now - $0 > .seconds(10) }) ?? true else { return false }

@@ -12,7 +12,10 @@ final class ListenerSession {
     private let stream: WireStream
     private var machine = ListenerConnection()
     private var logger: Logger
+    /// Set when the connection has said who it is.
+    private var observed: ObservedPeer?
 
+    private var observer: (any HalibutObserver)? { self.listener.configuration.observer }
     private var configuration: HalibutListener.Configuration { self.listener.configuration }
 
     init(pipe: WirePipe, listener: HalibutListener) {
@@ -31,14 +34,41 @@ final class ListenerSession {
         } catch {
             self.logger.info("The connection ended", metadata: ["error": "\(error)"])
         }
-        self.identified()
+        self.listener.unidentified.ended(self.pipe)
+        self.observer?.connectionEnded(self.observed)
         self.pipe.close()
     }
 
-    private func identified() { self.listener.unidentified.ended(self.pipe) }
+    private func identified(_ peer: Thumbprint, subscription: EndPointURI? = nil) {
+        self.listener.unidentified.ended(self.pipe)
+        guard let observer else { return }
+        let observed = ObservedPeer(
+            remote: self.pipe.remoteDescription,
+            thumbprint: peer,
+            subscription: subscription?.text
+        )
+        self.observed = observed
+        observer.connectionIdentified(observed)
+    }
+
+    private func denied(
+        _ cause: ConnectionDenial.Cause,
+        _ peer: Thumbprint? = nil,
+        subscription: EndPointURI? = nil
+    ) {
+        self.observer?.connectionDenied(
+            ConnectionDenial(
+                cause: cause,
+                remote: self.pipe.remoteDescription,
+                thumbprint: peer,
+                subscription: subscription?.text
+            )
+        )
+    }
 
     private func open() async throws {
         let details = try await self.pipe.waitUntilEstablished()
+        self.observer?.handshakeCompleted(ObservedHandshake(details, isDialler: false))
         switch self.machine.openingRead(try await self.stream.readOpening()) {
         case .closeSilently: return
         case .sendFriendlyPageThenClose: return try await self.sendFriendlyPage()
@@ -48,16 +78,15 @@ final class ListenerSession {
             self.logger.warning(
                 "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but did not present a client certificate"
             )
+            self.denied(.noCertificate)
             return
         }
         let pipe = self.pipe
-        let trusted = self.configuration.trust.admit(peer.thumbprint, connection: pipe.id) {
-            pipe.abort(WireError.connectionClosed)
-        }
-        guard case .readIdentity = self.machine.authorised(trusted) else {
+        guard case .readIdentity = self.machine.authorised(self.admit(peer.thumbprint)) else {
             self.logger.warning(
                 "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but it presented a client certificate with the thumbprint '\(peer.thumbprint)' which is not in the list of thumbprints that we trust"
             )
+            self.denied(.untrusted, peer.thumbprint)
             return
         }
         defer { self.configuration.trust.ended(peer.thumbprint, connection: pipe.id) }
@@ -65,16 +94,27 @@ final class ListenerSession {
         try await self.identify(peer.thumbprint)
     }
 
+    /// Lets a trusted peer in, and an untrusted one if the program says so.
+    private func admit(_ peer: Thumbprint) -> Bool {
+        let (trust, pipe) = (self.configuration.trust, self.pipe)
+        let abort: @Sendable () -> Void = { pipe.abort(WireError.connectionClosed) }
+        if trust.admit(peer, connection: pipe.id, abort: abort) { return true }
+        guard self.configuration.untrusted(pipe.remoteDescription, peer) == .trustAndAllow else { return false }
+        trust.trust(peer)
+        return trust.admit(peer, connection: pipe.id, abort: abort)
+    }
+
     private func identify(_ peer: Thumbprint) async throws {
         switch self.machine.identityRead(try await self.stream.readIdentity()) {
         case .sendIdentityThenReadRequest:
             guard let dispatcher = self.configuration.dispatcher else {
                 self.logger.warning("A client connected, but nothing can be called here")
+                self.denied(.notServed, peer)
                 return
             }
-            self.identified()
+            self.identified(peer)
             try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
-            let executor = RequestExecutor(dispatcher: dispatcher, logger: self.logger)
+            let executor = RequestExecutor(dispatcher: dispatcher, logger: self.logger, observer: self.observer)
             try await self.serveClient(peer, executor)
         case .lease(let subscription): try await self.serveSubscriber(subscription, peer)
         case .sendIdentityThenCloseWithError(let error):
@@ -147,13 +187,14 @@ final class ListenerSession {
 
     private func serveSubscriber(_ subscription: EndPointURI, _ peer: Thumbprint) async throws {
         self.logger[metadataKey: "halibut.subscription"] = "\(subscription)"
+        if self.configuration.queues == nil { self.denied(.notServed, peer, subscription: subscription) }
         guard let queues = self.configuration.queues, self.lease(subscription, peer) else {
             _ = self.machine.leased(false)
             return
         }
         defer { self.release(subscription) }
         guard case .sendIdentityThenTakeRequest = self.machine.leased(true) else { return }
-        self.identified()
+        self.identified(peer, subscription: subscription)
         try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
         while true {
             guard try await self.exchange(queues, subscription) else { return }
@@ -166,6 +207,7 @@ final class ListenerSession {
             self.logger.warning(
                 "A polling client at \(self.pipe.remoteDescription) with the thumbprint '\(peer)' is not the owner of subscription \(subscription)"
             )
+            self.denied(.notOwner, peer, subscription: subscription)
             return false
         }
         let limit = self.configuration.limits.maximumConnectionsPerSubscription ?? .max
@@ -178,6 +220,7 @@ final class ListenerSession {
             self.logger.warning(
                 "A polling client at \(self.pipe.remoteDescription) has exceeded the maximum number of active connections (\(limit)) for subscription \(subscription). New connections will be rejected"
             )
+            self.denied(.subscriptionLimit, peer, subscription: subscription)
         }
         return admitted
     }

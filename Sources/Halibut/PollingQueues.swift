@@ -15,6 +15,16 @@ public final class PollingQueues: Sendable {
         let request: RequestMessage
         let streams: [OutgoingDataStream]
         let announced: [BSONDataStream]
+        let queued = ContinuousClock.now
+    }
+
+    /// Calls of one subscription that nobody has collected yet.
+    public struct Waiting: Hashable, Sendable {
+        /// `poll://id/`, normalised.
+        public var subscription: String
+        public var depth: Int
+        /// How long the oldest has waited.
+        public var age: Duration
     }
 
     typealias Answer = (ResponseMessage, [UUID: ReceivedDataStream])
@@ -52,6 +62,18 @@ public final class PollingQueues: Sendable {
     public func depth(ofSubscription subscription: String) -> Int {
         guard let uri = EndPointURI(subscription) else { return 0 }
         return self.queues.withLock { $0[uri]?.machine.depth ?? 0 }
+    }
+
+    /// The subscriptions whose calls wait for somebody to collect them.
+    public var waiting: [Waiting] {
+        let now = ContinuousClock.now
+        return self.queues.withLock { queues in
+            queues.compactMap { uri, queue in
+                let queued = queue.calls.values.filter { queue.carriers[$0.number] == nil }.map(\.queued)
+                guard let oldest = queued.min() else { return nil }
+                return Waiting(subscription: uri.text, depth: queued.count, age: now - oldest)
+            }
+        }
     }
 
     private func change<Result: Sendable>(_ uri: EndPointURI, _ body: (inout sending Queue) -> Result) -> Result {

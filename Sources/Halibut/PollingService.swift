@@ -16,6 +16,7 @@ public final class PollingService: Sendable {
     private let spool: SpoolDirectory
     private let dialler: Dialler
     private let logger: Logger
+    private let observer: (any HalibutObserver)?
 
     /// Prepares to poll; ``run()`` does it.
     ///
@@ -43,14 +44,21 @@ public final class PollingService: Sendable {
         self.subscription = uri
         self.server = server
         self.identity = identity
-        self.executor = RequestExecutor(dispatcher: dispatcher, logger: logger)
+        self.executor = RequestExecutor(
+            dispatcher: dispatcher,
+            logger: logger,
+            observer: configuration.observer,
+            isPolling: true
+        )
+        self.observer = configuration.observer
         self.connections = min(max(connections, 1), HalibutLimits.maximumPollingConnections)
         self.limits = configuration.limits
         self.spool = configuration.spool
         self.dialler = Dialler(
             context: try TLSContext(client: identity),
             limits: configuration.limits,
-            eventLoopGroup: configuration.eventLoopGroup
+            eventLoopGroup: configuration.eventLoopGroup,
+            observer: configuration.observer
         )
         self.logger = logger
     }
@@ -74,6 +82,12 @@ public final class PollingService: Sendable {
             self.logger.info(
                 "Halibut client exception: \(failure). Retrying in \(pause.secondsText) seconds",
                 metadata: ["halibut.subscription": "\(self.subscription)"]
+            )
+            self.observer?.pollingPaused(
+                subscription: self.subscription.text,
+                server: self.server,
+                pause: pause,
+                cause: failure
             )
             try? await Task.sleep(for: pause)
         }
@@ -141,6 +155,7 @@ public final class PollingService: Sendable {
         case .resetBackoffThenReadRequest: identified.isSet = true
         }
         self.logger.debug("Polling as \(subscription)")
+        self.observer?.pollingBegan(subscription: subscription.text, server: self.server)
         while true {
             let received = try await stream.readRequest(firstByteTimeout: self.limits.receiveRequestTimeoutForPolling)
             switch machine.requestRead(id: received?.0.id) {

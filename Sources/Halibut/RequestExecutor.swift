@@ -8,6 +8,9 @@ import SecureTransport
 struct RequestExecutor: Sendable {
     let dispatcher: any RPCDispatcher
     let logger: Logger
+    var observer: (any HalibutObserver)?
+    /// Whether we poll for the calls, rather than listen for them.
+    var isPolling = false
 
     /// A response ready to be sent.
     struct Response: Sendable {
@@ -39,11 +42,21 @@ struct RequestExecutor: Sendable {
 
     private func response(to request: RPCRequest) async -> Response {
         do {
-            let result = try await self.dispatcher.dispatch(request)
-            let response = ResponseMessage(id: request.id, outcome: .result(result.value))
-            let announced = response.dataStreams
-            try WireStream.check(result.streams, against: announced)
-            return Response(document: response.document, streams: result.streams, announced: announced)
+            return try await self.observer.observing(
+                ObservedCall(
+                    isClient: false,
+                    isPolling: self.isPolling,
+                    service: request.service,
+                    method: request.method
+                ),
+                failure: { CallOutcome(ofService: $0) }
+            ) {
+                let result = try await self.dispatcher.dispatch(request)
+                let response = ResponseMessage(id: request.id, outcome: .result(result.value))
+                let announced = response.dataStreams
+                try WireStream.check(result.streams, against: announced)
+                return Response(document: response.document, streams: result.streams, announced: announced)
+            }
         } catch {
             self.logger.debug(
                 "A call failed",

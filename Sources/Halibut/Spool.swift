@@ -15,6 +15,10 @@ public final class SpoolDirectory: Sendable {
     private let parent: String
     private let path = Mutex<String?>(nil)
     private let counter = Atomic<UInt64>(0)
+    fileprivate let reservedBytes = Atomic<Int64>(0)
+
+    /// What the data streams of calls under way take here, or are about to.
+    public var bytesInUse: Int64 { self.reservedBytes.load(ordering: .relaxed) }
 
     /// Spools below `parent`; by default the directory for temporary files.
     public init(parent: String? = nil) {
@@ -39,7 +43,7 @@ public final class SpoolDirectory: Sendable {
         let path = "\(directory)/\(id.uuidString.lowercased())_\(number)"
         let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .file("create", path, errno) }
-        return SpoolFile(path: path, descriptor: descriptor, directory: self)
+        return SpoolFile(path: path, descriptor: descriptor, length: length, directory: self)
     }
 
     private func directory() throws(HalibutError) -> String {
@@ -76,13 +80,16 @@ final class SpoolFile: Sendable {
     let path: String
     private let descriptor: Mutex<CInt?>
     private let removed = Atomic<Bool>(false)
+    private let length: Int64
     /// Keeps the directory until its last file is gone.
     private let directory: SpoolDirectory
 
-    fileprivate init(path: String, descriptor: CInt, directory: SpoolDirectory) {
+    fileprivate init(path: String, descriptor: CInt, length: Int64, directory: SpoolDirectory) {
         self.path = path
         self.descriptor = Mutex(descriptor)
+        self.length = length
         self.directory = directory
+        directory.reservedBytes.wrappingAdd(length, ordering: .relaxed)
     }
 
     deinit {
@@ -114,7 +121,14 @@ final class SpoolFile: Sendable {
 
     /// Deletes the file, unless it has been moved away.
     func remove() {
-        if !self.removed.exchange(true, ordering: .relaxed) { unlink(self.path) }
+        if self.isGone() { unlink(self.path) }
+    }
+
+    /// Whether the file is no longer ours as of now: deleted, or moved away.
+    private func isGone() -> Bool {
+        guard !self.removed.exchange(true, ordering: .relaxed) else { return false }
+        self.directory.reservedBytes.wrappingSubtract(self.length, ordering: .relaxed)
+        return true
     }
 
     func readAll(count: Int) throws(HalibutError) -> [UInt8] {
@@ -143,7 +157,7 @@ final class SpoolFile: Sendable {
 
     func move(to target: String) throws(HalibutError) {
         if rename(self.path, target) == 0 {
-            self.removed.store(true, ordering: .relaxed)
+            _ = self.isGone()
             return
         }
         guard errno == EXDEV else { throw .file("write", target, errno) }

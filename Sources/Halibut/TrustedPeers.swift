@@ -70,6 +70,16 @@ public final class TrustedPeers: Sendable {
     }
 }
 
+/// What to do with a peer that a listener does not trust (halibut.md 2.3).
+public struct UntrustedPeerAction: Hashable, Sendable {
+    private let trusts: Bool
+
+    /// Close the connection without a word.
+    public static let block = UntrustedPeerAction(trusts: false)
+    /// Trust its certificate from now on, and serve it.
+    public static let trustAndAllow = UntrustedPeerAction(trusts: true)
+}
+
 /// Names one connection of this process.
 struct ConnectionID: Hashable, Sendable {
     private static let counter = Atomic<UInt64>(0)

@@ -24,10 +24,10 @@ final class UnidentifiedConnections: Sendable {
     /// How many there are.
     var count: Int { self.entries.withLock { $0.count } }
 
-    /// A connection was accepted; returns whether another had to go for it.
+    /// A connection was accepted; returns the one that had to go for it, if one had to.
     ///
     /// Called on the channel's event loop.
-    func began(_ pipe: WirePipe, _ gate: UnidentifiedGate.Opener) -> Bool {
+    func began(_ pipe: WirePipe, _ gate: UnidentifiedGate.Opener) -> WirePipe? {
         let alarm = pipe.channel.eventLoop.scheduleTask(in: TimeAmount(self.limits.identificationTimeout)) {
             pipe.abort(WireError.timedOut)
         }
@@ -37,10 +37,10 @@ final class UnidentifiedConnections: Sendable {
             guard let oldest = entries.keys.min(by: { $0.number < $1.number }) else { return nil }
             return entries.removeValue(forKey: oldest)
         }
-        guard let evicted else { return false }
+        guard let evicted else { return nil }
         evicted.alarm.cancel()
         evicted.pipe.abort(WireError.limit("Too many connections have not identified themselves."))
-        return true
+        return evicted.pipe
     }
 
     /// The connection has said who it is, or has ended without.
