@@ -57,7 +57,8 @@ public final class HalibutListener: Sendable {
         dispatcher: (any RPCDispatcher)? = nil,
         pollingQueues: PollingQueues? = nil,
         authorise: @escaping @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool = { _, _ in true },
-        untrusted: @escaping @Sendable (_ remote: String, _ peer: Thumbprint) -> UntrustedPeerAction = { _, _ in .block },
+        untrusted: @escaping @Sendable (_ remote: String, _ peer: Thumbprint) -> UntrustedPeerAction = { _, _ in .block
+        },
         friendlyPage: FriendlyPage = FriendlyPage(),
         configuration: HalibutConfiguration = HalibutConfiguration()
     ) {

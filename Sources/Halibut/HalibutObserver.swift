@@ -112,6 +112,14 @@ public struct ObservedCall: Hashable, Sendable {
     public var service: String
     /// The method's name.
     public var method: String
+
+    /// Describes a call.
+    public init(isClient: Bool, isPolling: Bool, service: String, method: String) {
+        self.isClient = isClient
+        self.isPolling = isPolling
+        self.service = service
+        self.method = method
+    }
 }
 
 /// What a call came to; more may come.
@@ -193,4 +201,3 @@ extension Optional where Wrapped == any HalibutObserver {
         }
     }
 }
-

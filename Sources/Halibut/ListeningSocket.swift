@@ -13,7 +13,7 @@ import Musl
 ///
 /// NIO's own server channel accepts without `SOCK_CLOEXEC`, so that a program started at that moment inherits the
 /// connection; and it closes the port for good on errors that accept(2) tells to try again after.
-final class ListeningSocket: Sendable {
+package final class ListeningSocket: Sendable {
     /// Connections the kernel keeps for us; it caps the number itself.
     private static let backlog: CInt = 512
 
@@ -25,12 +25,12 @@ final class ListeningSocket: Sendable {
     }
 
     /// The port in use.
-    let port: Int
+    package let port: Int
     private let descriptor: CInt
     private let state = Mutex(State.open)
 
     /// Takes the port; without a host all addresses, IPv6 and IPv4.
-    init(host: String?, port: Int) throws(HalibutError) {
+    package init(host: String?, port: Int) throws(HalibutError) {
         if let host {
             self.descriptor = try Self.bound(host: host, port: port)
         } else {
@@ -88,7 +88,7 @@ final class ListeningSocket: Sendable {
     /// Accepts connections until the task is cancelled; their sockets are close-on-exec and do not block.
     ///
     /// `accept` is the system call, or a test's: a descriptor, or the negative error number.
-    func run(
+    package func run(
         accept: @escaping @Sendable (CInt) -> CInt = { clinux_accept($0) },
         failed: @escaping @Sendable (_ errno: CInt, _ consecutive: Int) -> Void,
         accepted: @escaping @Sendable (CInt) -> Void
@@ -153,14 +153,16 @@ final class ListeningSocket: Sendable {
 }
 
 /// How long to pause after accepting failed (halibut.md 2.1).
-struct AcceptBackoff {
+package struct AcceptBackoff {
     /// Failures since the last connection.
-    private(set) var failures = 0
+    package private(set) var failures = 0
 
-    mutating func succeeded() { self.failures = 0 }
+    package init() {}
+
+    package mutating func succeeded() { self.failures = 0 }
 
     /// Milliseconds: none for the first three failures in a row, then 10 more each time, up to a second.
-    mutating func failed() -> Int {
+    package mutating func failed() -> Int {
         self.failures += 1
         return min(max(self.failures - 3, 0), 100) * 10
     }

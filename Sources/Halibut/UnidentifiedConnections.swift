@@ -83,7 +83,8 @@ final class UnidentifiedGate: ChannelDuplexHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         guard context.channel.isActive else { return }
         try? context.channel.syncOptions?.setOption(.recvAllocator, value: SocketSetup.allocator)
-        if self.readIsHeld { context.read() }
+        // Through the whole pipeline: this context is not part of it any more.
+        if self.readIsHeld { context.pipeline.read() }
     }
 
     /// Takes the gate away, from any thread.

@@ -58,7 +58,8 @@ public struct HalibutLimits: Hashable, Sendable {
     public var maximumControlLineBytes = 20_000
     /// Encrypted bytes taken from a connection that has not identified itself; the rest waits in the kernel.
     ///
-    /// A handshake with a large certificate, the longest opening and identity line fit.
+    /// A handshake with a large certificate, the longest opening, and a whole record (16 KiB) with the identity in it
+    /// fit.
     public var maximumUnidentifiedBytes = 48 * 1024
     /// Bytes of an HTTP proxy's reply up to its blank line; a login page's headers are below 8 KiB.
     public var maximumProxyReplyBytes = 16 * 1024

@@ -53,19 +53,23 @@ package struct ListeningPair: Sendable {
     package static func with<Result: Sendable>(
         limits: HalibutLimits = .brisk,
         clientIdentity: TLSIdentity = TestIdentities.client,
+        serviceIdentity: TLSIdentity = TestIdentities.service,
         expecting thumbprint: Thumbprint? = TestIdentities.service.thumbprint,
+        untrusted: @escaping @Sendable (String, Thumbprint) -> UntrustedPeerAction = { _, _ in .block },
         logger: Logger = .quiet,
+        observer: (any HalibutObserver)? = nil,
         _ body: @Sendable (ListeningPair) async throws -> Result
     ) async throws -> Result {
         let service = EchoService()
         let trust = TrustedPeers([TestIdentities.client.thumbprint])
-        let configuration = HalibutConfiguration(limits: limits, logger: logger)
+        let configuration = HalibutConfiguration(limits: limits, logger: logger, observer: observer)
         let listening = HalibutListener(
             host: "127.0.0.1",
             port: 0,
-            identity: TestIdentities.service,
+            identity: serviceIdentity,
             trust: trust,
             dispatcher: service,
+            untrusted: untrusted,
             configuration: configuration
         )
         let client = try HalibutClient(identity: clientIdentity, configuration: configuration)
@@ -100,12 +104,13 @@ package struct PollingPair: Sendable {
         startsService: Bool = true,
         proxy: HTTPProxy? = nil,
         logger: Logger = .quiet,
+        observer: (any HalibutObserver)? = nil,
         authorise: @escaping @Sendable (String, Thumbprint) -> Bool = { _, _ in true },
         _ body: @Sendable (PollingPair) async throws -> Result
     ) async throws -> Result {
         let service = EchoService()
         let trust = TrustedPeers([TestIdentities.service.thumbprint])
-        let configuration = HalibutConfiguration(limits: limits, logger: logger)
+        let configuration = HalibutConfiguration(limits: limits, logger: logger, observer: observer)
         let client = try HalibutClient(identity: TestIdentities.client, configuration: configuration)
         let listener = HalibutListener(
             host: "127.0.0.1",

@@ -30,8 +30,13 @@ final class RawConnection: Sendable {
     private init(channel: any Channel) { self.channel = channel }
 
     /// Connects over TLS with or without a certificate, or without TLS.
-    static func open(port: Int, identity: TLSIdentity?, tls: Bool = true) async throws -> RawConnection {
-        let context = try TLSContext(client: identity)
+    static func open(
+        port: Int,
+        identity: TLSIdentity?,
+        tls: Bool = true,
+        versions: ClosedRange<TLSVersion> = .tls12 ... .tls13
+    ) async throws -> RawConnection {
+        let context = try TLSContext(client: identity, versions: versions)
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.autoRead, value: false)
             .channelInitializer { channel in
@@ -81,6 +86,14 @@ final class RawConnection: Sendable {
 
     func until(_ bytes: [UInt8]) async throws {
         try await self.received.until { $0.ends(with: bytes) }
+    }
+
+    /// Ends the connection as .NET peers do: without TLS saying so.
+    func hangUp() async throws {
+        let channel = self.channel
+        try await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.context(handlerType: TLSHandler.self).close(promise: nil)
+        }.get()
     }
 
     func close() async {

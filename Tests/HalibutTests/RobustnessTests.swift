@@ -328,7 +328,13 @@ struct RobustnessTests {
         }
     }
 
-    @Test("sockets are closed in programs that we start")
+    private func option(_ descriptor: CInt, _ level: CInt, _ name: CInt) -> CInt {
+        var value: CInt = -1
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        return getsockopt(descriptor, level, name, &value, &size) == 0 ? value : -1
+    }
+
+    @Test("sockets are closed in programs that we start, and notice dead peers at both ends")
     func closeOnExec() async throws {
         try await ListeningPair.with { pair in
             _ = try await hello(pair.client, pair.endPoint)
@@ -336,6 +342,12 @@ struct RobustnessTests {
             for descriptor in CInt(0)..<1024 where self.isTCP(descriptor, port: pair.port) {
                 found += 1
                 #expect(fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0, "socket \(descriptor) would be inherited")
+                guard option(descriptor, SOL_SOCKET, SO_ACCEPTCONN) == 0 else { continue }
+                #expect(option(descriptor, SOL_SOCKET, SO_KEEPALIVE) != 0)
+                #expect(option(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY) != 0)
+                #expect(option(descriptor, CInt(IPPROTO_TCP), TCP_KEEPIDLE) == 15)
+                #expect(option(descriptor, CInt(IPPROTO_TCP), TCP_KEEPINTVL) == 5)
+                #expect(option(descriptor, CInt(IPPROTO_TCP), TCP_KEEPCNT) == 10)
             }
             // The listening socket and both ends of the connection.
             #expect(found == 3)

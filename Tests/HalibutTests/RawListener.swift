@@ -1,0 +1,69 @@
+import HalibutTesting
+import NIOCore
+import NIOPosix
+import SecureTransport
+
+/// A listener that says exactly what a test wants to say, and falls silent after that.
+enum RawListener {
+    /// What to say when the dialler's last words were these.
+    struct Line: Sendable {
+        var after: [UInt8]
+        var say: [UInt8]
+        /// Hang up then, as .NET peers do: without TLS saying so.
+        var hangsUp = false
+
+        init(after: String, say: [UInt8], hangsUp: Bool = false) {
+            (self.after, self.say, self.hangsUp) = (Array(after.utf8), say, hangsUp)
+        }
+    }
+
+    private final class Actor: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+
+        private var script: ArraySlice<Line>
+        private var heard: [UInt8] = []
+
+        init(_ script: [Line]) { self.script = script[...] }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            self.heard += self.unwrapInboundIn(data).readableBytesView
+            guard let line = self.script.first, self.heard.suffix(line.after.count).elementsEqual(line.after) else {
+                return
+            }
+            self.script.removeFirst()
+            context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(bytes: line.say)), promise: nil)
+            if line.hangsUp {
+                try? context.pipeline.syncOperations.context(handlerType: TLSHandler.self).close(promise: nil)
+            }
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+
+    /// Every connection gets the whole script.
+    static func with<Result>(
+        identity: TLSIdentity,
+        versions: ClosedRange<TLSVersion> = .tls12 ... .tls13,
+        _ script: [Line],
+        _ body: (_ port: Int) async throws -> Result
+    ) async throws -> Result {
+        let context = try TLSContext(server: identity, versions: versions)
+        let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let tls = try TLSHandler(context: context, verification: .any)
+                    try channel.pipeline.syncOperations.addHandlers([tls, Actor(script)])
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        do {
+            let result = try await body(server.localAddress?.port ?? 0)
+            try await server.close()
+            return result
+        } catch {
+            try? await server.close()
+            throw error
+        }
+    }
+}
