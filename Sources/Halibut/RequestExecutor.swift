@@ -49,7 +49,7 @@ struct RequestExecutor: Sendable {
                     service: request.service,
                     method: request.method
                 ),
-                failure: { CallOutcome(ofService: $0) }
+                failure: CallOutcome.init(ofService:)
             ) {
                 let result = try await self.dispatcher.dispatch(request)
                 let response = ResponseMessage(id: request.id, outcome: .result(result.value))

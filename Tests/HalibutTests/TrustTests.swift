@@ -43,12 +43,13 @@ struct TrustTests {
     func trustAndAllow() async throws {
         let asked = Watched<[Thumbprint]>([])
         let metrics = HalibutMetrics()
+        let allow: @Sendable (String, Thumbprint) -> UntrustedPeerAction = { _, peer in
+            asked.change { $0.append(peer) }
+            return .trustAndAllow
+        }
         try await ListeningPair.with(
             clientIdentity: TestIdentities.stranger,
-            untrusted: { _, peer in
-                asked.change { $0.append(peer) }
-                return .trustAndAllow
-            },
+            untrusted: allow,
             observer: metrics
         ) { pair in
             let first = try await hello(pair)
@@ -65,11 +66,14 @@ struct TrustTests {
     func legacy() async throws {
         let old = try TLSIdentity(pem: legacyCertificate)
         #expect(old.signatureAlgorithm == "sha1RSA")
+        let allow: @Sendable (String, Thumbprint) -> UntrustedPeerAction = { _, peer in
+            peer == old.thumbprint ? .trustAndAllow : .block
+        }
         let said = try await ListeningPair.with(
             clientIdentity: old,
             serviceIdentity: old,
             expecting: old.thumbprint,
-            untrusted: { _, peer in peer == old.thumbprint ? .trustAndAllow : .block }
+            untrusted: allow
         ) { pair in
             try await hello(pair)
         }
