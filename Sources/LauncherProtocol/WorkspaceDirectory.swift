@@ -38,9 +38,13 @@ extension UTCMicroseconds {
 /// cancel needs to trust no written number. The agent takes an *open file description* lock (`F_OFD_SETLK`) for the
 /// moment in which it ends a script that has no launcher: its threads open and close this file all the time, which
 /// would drop a process lock. The two kinds exclude each other. Asking (`F_GETLK`) takes nothing.
+/// The launcher locks the first byte; its keeper, which ends the script when the launcher is killed, the second one; the
+/// agent all of them. So the script counts as alive until its processes are gone, not only its launcher.
 /// When the holder goes, the kernel closes the descriptor: watchers of the file get IN_CLOSE_WRITE.
 package struct WorkspaceDirectory: ~Copyable, Sendable {
     package static let lockFileName = "state.lock"
+    /// Room for a script's last lines, held by its launcher.
+    package static let reserveFileName = ".reserve"
 
     package let descriptor: Int32
 
@@ -54,6 +58,8 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
         /// The agent, for a moment.
         case agent
         case launcher(pid_t)
+        /// What a launcher that was killed has left to end its script.
+        case keeper(pid_t)
     }
 
     package func lockHolder() throws(WorkspaceFileError) -> LockHolder {
@@ -63,12 +69,20 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
             throw WorkspaceFileError("open", Self.lockFileName, number: errno)
         }
         defer { close(file) }
-        var query = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: 0, l_pid: 0)
-        guard unsafe fcntl(file, F_GETLK, &query) == 0 else {
-            throw WorkspaceFileError("ask for the lock on", Self.lockFileName, number: errno)
+        switch try Self.holder(of: file, from: 0, length: 1) {
+        case .some(let process): return process > 0 ? .launcher(process) : .agent
+        case .none: break
         }
-        guard query.l_type != Int16(F_UNLCK) else { return .nobody }
-        return query.l_pid > 0 ? .launcher(query.l_pid) : .agent
+        guard let process = try Self.holder(of: file, from: 1, length: 0) else { return .nobody }
+        return process > 0 ? .keeper(process) : .agent
+    }
+
+    private static func holder(of file: Int32, from: off_t, length: off_t) throws(WorkspaceFileError) -> pid_t? {
+        var query = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: from, l_len: length, l_pid: 0)
+        guard unsafe fcntl(file, F_GETLK, &query) == 0 else {
+            throw WorkspaceFileError("ask for the lock on", lockFileName, number: errno)
+        }
+        return query.l_type == Int16(F_UNLCK) ? nil : query.l_pid
     }
 
     package enum LockKind: Sendable { case process, openFileDescription }
@@ -77,7 +91,8 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
     package func claim(_ kind: LockKind) throws(WorkspaceFileError) -> WorkspaceClaim? {
         let file = unsafe openat(descriptor, Self.lockFileName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { throw WorkspaceFileError("open", Self.lockFileName, number: errno) }
-        var lock = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: 0, l_pid: 0)
+        let length: off_t = kind == .process ? 1 : 0
+        var lock = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: 0, l_len: length, l_pid: 0)
         // F_OFD_SETLK is 37 on every Linux; the C library's header hides it from Swift.
         guard unsafe fcntl(file, kind == .process ? F_SETLK : 37, &lock) == 0 else {
             let number = errno
@@ -187,7 +202,7 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
 
 /// The lock on a script; given up at the end.
 package struct WorkspaceClaim: ~Copyable, Sendable {
-    private let descriptor: Int32
+    package let descriptor: Int32
 
     fileprivate init(descriptor: Int32) { self.descriptor = descriptor }
 

@@ -3,12 +3,25 @@ internal import Glibc
 
 /// The kernel's list of processes, as far as killing a tree needs it.
 package enum ProcessTable {
-    package struct Row: Equatable, Sendable {
+    package struct Row: Equatable, Sendable, CustomStringConvertible {
         package var processID: Int32
         package var parentID: Int32
         /// `Z` is dead already, `D` cannot be killed now.
         package var state: Character
         package var name: String
+
+        var isDead: Bool { state == "Z" || state == "X" }
+
+        /// For a person who has to deal with it: number, name, state, and whose it is when it is not ours.
+        package var description: String {
+            var text = "\(processID) (\(name)), state \(state)"
+            if state == "D" { text += " (uninterruptible)" }
+            var facts = stat()
+            if unsafe stat("/proc/\(processID)", &facts) == 0, facts.st_uid != geteuid() {
+                text += ", of user \(facts.st_uid)"
+            }
+            return text
+        }
     }
 
     static func read(_ path: String) -> String {
@@ -16,8 +29,11 @@ package enum ProcessTable {
         guard file >= 0 else { return "" }
         defer { close(file) }
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = unsafe Glibc.read(file, &buffer, buffer.count)
-        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        var contents: [UInt8] = []
+        while case let count = unsafe Glibc.read(file, &buffer, buffer.count), count > 0 {
+            contents += buffer[..<count]
+        }
+        return String(decoding: contents, as: UTF8.self)
     }
 
     package static func rows() -> [Row] {
@@ -54,7 +70,7 @@ package enum ProcessTable {
         var parents: Set<Int32> = [root]
         while !parents.isEmpty {
             let children = rows.filter { parents.contains($0.parentID) }
-            found += children.filter { $0.state != "Z" && $0.state != "X" }
+            found += children.filter { !$0.isDead }
             parents = Set(children.map(\.processID))
         }
         return found

@@ -2,6 +2,10 @@
 package enum SandboxOperation: Equatable, Sendable, CustomStringConvertible {
     /// The kernel kills this process when its parent ends, however that ends.
     case dieWithParent
+    /// Whoever loses its parent below this process becomes its child.
+    case adoptOrphans
+    /// The script counts as alive as long as this process does.
+    case holdClaim
     case keepMountsInside
     case mountProc
     /// Process numbers in the namespace go on behind the launcher's own: `$$` would be 2 in every script otherwise, and
@@ -17,7 +21,9 @@ package enum SandboxOperation: Equatable, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .dieWithParent: "die with the launcher"
+        case .dieWithParent: "die with the keeper"
+        case .adoptOrphans: "adopt orphans"
+        case .holdClaim: "hold the claim on the workspace"
         case .keepMountsInside: "keep mounts inside the namespace"
         case .mountProc: "mount /proc of the PID namespace"
         case .numberProcessesFromOurs: "number processes from the launcher's own number"
@@ -49,10 +55,10 @@ package struct SandboxedCommand: Equatable, Sendable {
 
 /// What happens to one script before it runs, in order, as data (STYLE.md C13): printed, compared, then executed.
 package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
-    /// A PID and a mount namespace around the script, with a first process of ours that reaps.
+    /// A PID and a mount namespace around keeper and script.
     package var ownNamespaces: Bool
-    /// In that first process, before it starts the script.
-    package var initOperations: [SandboxOperation]
+    /// In the keeper, the process between the launcher and the script, before it starts the script.
+    package var keeperOperations: [SandboxOperation]
     /// In the script's process; the last one executes it.
     package var scriptOperations: [SandboxOperation]
     package var command: SandboxedCommand
@@ -60,10 +66,11 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
     package init(policy: SandboxPolicy, privileges: SandboxPrivileges, command: SandboxedCommand) {
         self.command = command
         ownNamespaces = policy == .standard && privileges.canMakeNamespaces
+        keeperOperations = [.adoptOrphans, .holdClaim]
         // The mount namespace is cut off before the first mount, or the host would see our /proc.
-        initOperations = ownNamespaces ? [.dieWithParent, .keepMountsInside, .mountProc, .numberProcessesFromOurs] : []
+        if ownNamespaces { keeperOperations += [.keepMountsInside, .mountProc, .numberProcessesFromOurs] }
         scriptOperations = [
-            // First of all: from here on a launcher that is killed takes the script with it.
+            // First of all: from here on a keeper that is killed takes the script with it.
             .dieWithParent,
             // Before anything can open a terminal.
             .newSession,
@@ -77,7 +84,7 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
         ]
     }
 
-    package var operations: [SandboxOperation] { initOperations + scriptOperations }
+    package var operations: [SandboxOperation] { keeperOperations + scriptOperations }
 
     /// One line a step, as a person reads it.
     package var description: String {

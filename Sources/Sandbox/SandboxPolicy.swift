@@ -2,10 +2,12 @@ internal import CLinux
 
 /// The named rules a script runs under (DESIGN.md 7); so far they differ in the process tree only.
 package enum SandboxPolicy: String, Sendable, CaseIterable {
-    /// Left-over processes live on when the script ends; a cancel finds them through the subreaper.
+    /// Left-over processes live on when the script ends.
     case none
-    /// Own PID namespace where the kernel permits it: what is left over ends with the script.
+    /// What is left over ends with the script; own PID namespace where the kernel permits it.
     case standard
+
+    package var endsLeftOvers: Bool { self == .standard }
 }
 
 /// What this process is permitted to build a sandbox from.

@@ -14,6 +14,8 @@ package struct Supervision: ~Copyable {
     package enum Outcome: Equatable, Sendable {
         case exited(Int32)
         case cancelled
+        /// The keeper was killed, and the script with it.
+        case keeperLost
         case logFailed(String)
         case notStarted(String)
     }
@@ -56,6 +58,12 @@ package struct Supervision: ~Copyable {
     /// `status` is what a shell would show: the exit code, or 128 and the signal.
     package mutating func scriptExited(_ status: Int32) -> OnEvent {
         advance { running in if running.exitStatus == nil { running.exitStatus = status } }
+    }
+
+    /// The keeper is gone; right when it told the script's end before.
+    package mutating func keeperEnded() -> OnEvent {
+        guard case .running(let running) = state, running.exitStatus == nil else { return .goOn }
+        return stop(.keeperLost)
     }
 
     package mutating func cancelRequested() -> OnEvent { stop(.cancelled) }

@@ -78,6 +78,8 @@ extension ScriptService {
             }
             guard !Task.isCancelled else { return }
             if try directory.readState()?.phase != .complete {
+                // Whatever of it can still be found.
+                await tellLauncherToCancel(ticket)
                 _ = try await offThePool { try Self.finishLost(ticket, in: workspaces) }
             }
         } catch {

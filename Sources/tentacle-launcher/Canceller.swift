@@ -10,24 +10,52 @@ enum Canceller {
 
     static func cancel(_ ticket: ScriptTicketName, _ settings: LauncherSettings) throws -> LauncherReply {
         let directory = try settings.open(ticket)
-        guard case .launcher(let supervisor) = try directory.lockHolder() else { return .notRunning }
-        let process = clinux_pidfd_open(supervisor)
-        guard process >= 0 else { return .notRunning }
+        var reply = LauncherReply.notRunning
+        if case .launcher(let supervisor) = try directory.lockHolder() {
+            guard try end(supervisor, directory, signal: SIGTERM) else {
+                return .failed("the launcher of \(ticket) cannot be killed")
+            }
+            reply = .cancelled
+        }
+        // A supervisor that was killed leaves its keeper, which ends the script and then itself.
+        if case .keeper(let keeper) = try directory.lockHolder() {
+            guard try end(keeper, directory, signal: SIGCONT) else {
+                return .failed("the keeper of \(ticket) cannot be killed")
+            }
+            reply = .cancelled
+        }
+        // Both were killed at once: in a PID namespace nobody is left, in a control group they can be found.
+        if reply == .notRunning, settings.usesControlGroups {
+            if ControlGroup.endRemains(of: settings.groupName(ticket, directory)) { reply = .cancelled }
+        }
+        return reply
+    }
+
+    /// False when it does not end, not even by force.
+    private static func end(
+        _ holder: pid_t,
+        _ directory: borrowing WorkspaceDirectory,
+        signal: Int32
+    ) throws -> Bool {
+        let process = clinux_pidfd_open(holder)
+        guard process >= 0 else { return true }
         defer { close(process) }
         // Still the holder: then the descriptor is of this process and not of one that got its number since.
-        guard try directory.lockHolder() == .launcher(supervisor) else { return .notRunning }
-        let sent = clinux_pidfd_send_signal(process, SIGTERM)
-        guard sent == 0 else {
-            throw LauncherProtocolError("cannot signal the launcher of \(ticket): \(systemErrorText(-sent))")
+        switch try directory.lockHolder() {
+        case .launcher(holder), .keeper(holder): break
+        default: return true
+        }
+        let sent = clinux_pidfd_send_signal(process, signal)
+        guard sent == 0 || sent == -ESRCH else {
+            throw LauncherProtocolError("cannot signal process \(holder): \(systemErrorText(-sent))")
         }
         // In case somebody stopped it.
         _ = clinux_pidfd_send_signal(process, SIGCONT)
-        if ended(process) { return .cancelled }
-        // It hangs: its children first, which nobody could find any more behind it.
-        ProcessTable.killDescendants(of: supervisor)
+        if ended(process) { return true }
+        // It hangs. A supervisor's keeper does the rest; behind a keeper nobody could find its children any more.
+        if case .keeper = try directory.lockHolder() { ProcessTable.killDescendants(of: holder) }
         _ = clinux_pidfd_send_signal(process, SIGKILL)
-        guard ended(process) else { return .failed("the launcher of \(ticket) cannot be killed") }
-        return .cancelled
+        return ended(process)
     }
 
     private static func ended(_ process: Int32) -> Bool {

@@ -66,7 +66,8 @@ enum Launcher {
             ticket: ticket,
             specification: specification,
             state: state,
-            signals: signals
+            signals: signals,
+            claim: claim.descriptor
         )
         supervisor.run(directory, log)
         claim.release()

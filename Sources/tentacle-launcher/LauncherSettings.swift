@@ -11,8 +11,11 @@ struct LauncherSettings {
 
     var workDirectory = ""
     var policy = SandboxPolicy.standard
+    /// A control group of version 2 for each script, where the host permits it.
+    var usesControlGroups = true
 
-    /// `--work DIR` and `--policy NAME`, or `--config FILE` with lines `work = DIR` and `policy = NAME`.
+    /// `--work DIR`, `--policy NAME` and `--control-groups auto|off`, or `--config FILE` with lines `work = DIR`,
+    /// `policy = NAME` and `control-groups = off`.
     init(arguments: [String]) throws(LauncherProtocolError) {
         var file: String?
         var rest = arguments[...]
@@ -21,9 +24,12 @@ struct LauncherSettings {
             switch name {
             case "--work": workDirectory = value
             case "--policy": try setPolicy(value)
+            case "--control-groups": try setControlGroups(value)
             case "--config": file = value
             default:
-                throw LauncherProtocolError("unknown option \(name); known are --work, --policy and --config")
+                throw LauncherProtocolError(
+                    "unknown option \(name); known are --work, --policy, --control-groups and --config"
+                )
             }
         }
         if workDirectory.isEmpty { try readFile(file ?? Self.defaultFile) }
@@ -37,6 +43,13 @@ struct LauncherSettings {
             throw LauncherProtocolError("unknown policy \(name); known are none and standard")
         }
         self.policy = policy
+    }
+
+    private mutating func setControlGroups(_ text: String) throws(LauncherProtocolError) {
+        guard ["auto", "off"].contains(text) else {
+            throw LauncherProtocolError("control-groups is auto or off, not \(text)")
+        }
+        usesControlGroups = text == "auto"
     }
 
     private mutating func readFile(_ path: String) throws(LauncherProtocolError) {
@@ -55,6 +68,7 @@ struct LauncherSettings {
             switch parts.first {
             case "work" where parts.count == 2: workDirectory = parts[1]
             case "policy" where parts.count == 2: try setPolicy(parts[1])
+            case "control-groups" where parts.count == 2: try setControlGroups(parts[1])
             default: throw LauncherProtocolError("\(path): \"\(line)\" is not understood")
             }
         }
@@ -79,6 +93,13 @@ struct LauncherSettings {
             throw LauncherProtocolError("cannot open the workspace of \(ticket): \(systemErrorText(-directory))")
         }
         return WorkspaceDirectory(takingOver: directory)
+    }
+
+    /// The same for one workspace, different from that of the same ticket in another work directory.
+    func groupName(_ ticket: ScriptTicketName, _ directory: borrowing WorkspaceDirectory) -> String {
+        var facts = stat()
+        guard unsafe fstat(directory.descriptor, &facts) == 0 else { return "\(ticket)" }
+        return "\(ticket).\(facts.st_dev).\(facts.st_ino)"
     }
 
     func path(of ticket: ScriptTicketName) -> String { workDirectory + "/" + ticket.description }

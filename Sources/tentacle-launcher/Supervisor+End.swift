@@ -5,12 +5,16 @@ internal import Sandbox
 extension Supervisor {
     mutating func finish(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         guard let outcome else { return }
-        endNamespace()
+        endLeftOvers()
         var entries: [(OutputLogRecord.Source, String)] = []
         var detail: String?
         let code: Int32
         switch outcome {
         case .exited(let status): code = status
+        case .keeperLost:
+            code = 137
+            detail = "The process that kept the script was killed, and the script with it."
+            drain(log)
         case .cancelled:
             code = -1
             detail = "The script was cancelled."
@@ -27,11 +31,11 @@ extension Supervisor {
                 (.standardError, text),
             ]
         }
+        if code == -41 || outcome == .keeperLost, let detail { entries.append((.standardError, detail)) }
         if !survivors.isEmpty {
-            let names = survivors.joined(separator: ", ")
-            entries.append((.standardError, "Failed to kill the launched process and its children: \(names)"))
+            entries.append((.standardError, Self.survivorText(survivors)))
+            detail = (detail.map { $0 + " " } ?? "") + Self.survivorText(survivors)
         }
-        if code == -41, let detail { entries.append((.standardError, detail)) }
         if code != -42 {
             entries.append((.debug, "Process \(Self.shell) in \(directoryPath) exited with code \(code)"))
         }
@@ -60,10 +64,15 @@ extension Supervisor {
         }
     }
 
-    /// What is left of the script in its namespace ends with it.
-    private mutating func endNamespace() {
-        guard let started = process, started.ownNamespaces, started.processID > 0 else { return }
-        killTree()
+    /// After a script that ended by itself: what it left behind ends with it, or lives on, as the policy says.
+    private mutating func endLeftOvers() {
+        guard process != nil else {
+            _ = group?.remove()
+            return
+        }
+        if case .exited = outcome, !settings.policy.endsLeftOvers { return releaseTree() }
+        if survivors.isEmpty { killTree() }
+        _ = group?.remove()
     }
 
     /// What was in the pipes already; somebody who still holds them is not waited for.

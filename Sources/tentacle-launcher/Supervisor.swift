@@ -17,11 +17,14 @@ struct Supervisor: ~Copyable {
     let specification: ScriptSpecification
     var state: ScriptStateRecord
     let signals: Int32
+    /// The locked file.
+    let claim: Int32
 
     var machine = Supervision()
     var output = Pipe()
     var error = Pipe()
     var process: SandboxedProcess?
+    var group: ControlGroup?
     var batch = OutputLogBatch()
     var outcome: Supervision.Outcome?
     private var buffer = [UInt8](repeating: 0, count: readBytes)
@@ -38,13 +41,15 @@ struct Supervisor: ~Copyable {
         ticket: ScriptTicketName,
         specification: ScriptSpecification,
         state: ScriptStateRecord,
-        signals: Int32
+        signals: Int32,
+        claim: Int32
     ) {
         self.settings = settings
         self.ticket = ticket
         self.specification = specification
         self.state = state
         self.signals = signals
+        self.claim = claim
     }
 
     var directoryPath: String { settings.path(of: ticket) }
@@ -82,24 +87,50 @@ struct Supervisor: ~Copyable {
             directory: directoryPath
         )
         let plan = SandboxPlan(policy: settings.policy, privileges: .current, command: command)
+        var missing: [String] = []
         do throws(SandboxFailure) {
+            makeGroup(directory, &missing)
             do throws(SandboxFailure) {
-                try launch(plan, directory)
+                try launch(plan, directory, &missing)
             } catch {
                 guard plan.ownNamespaces else { throw error }
                 // Containers have privileges that do not reach as far as they say.
                 let step = plan.operations.indices.contains(error.stage) ? "\(plan.operations[error.stage])" : "clone"
-                let reason = "\(step): \(systemErrorText(error.number))"
-                try? log.append([(.debug, "Not enforced here: a process tree of the script's own (\(reason))")])
-                try launch(SandboxPlan(policy: .none, privileges: .current, command: command), directory)
+                missing.append("a PID namespace (\(step): \(systemErrorText(error.number)))")
+                try launch(SandboxPlan(policy: .none, privileges: .current, command: command), directory, &missing)
             }
         } catch {
             perform(machine.startFailed(systemErrorText(error.number)), directory, log)
         }
+        if settings.policy == .standard, !plan.ownNamespaces { missing.append("a PID namespace (no CAP_SYS_ADMIN)") }
+        say(missing, log)
     }
 
-    private mutating func launch(_ plan: SandboxPlan, _ directory: borrowing WorkspaceDirectory) throws(SandboxFailure)
-    {
+    /// What a kill cannot rely on here, in the script's log.
+    private func say(_ missing: [String], _ log: borrowing OutputLogWriter) {
+        guard !missing.isEmpty else { return }
+        var text = "Not enforced here: \(missing.joined(separator: "; "))."
+        if group == nil, process?.ownNamespaces != true {
+            text += " Processes of the script live on when its launcher and its keeper are killed at once"
+            text += geteuid() == 0 ? "." : ", and those of other users cannot be killed."
+        }
+        try? log.append([(.debug, text)])
+    }
+
+    private mutating func makeGroup(_ directory: borrowing WorkspaceDirectory, _ missing: inout [String]) {
+        guard settings.usesControlGroups else { return missing.append("a control group (switched off)") }
+        do {
+            group = try ControlGroup.make(settings.groupName(ticket, directory), number: UTCMicroseconds.now.sinceEpoch)
+        } catch {
+            missing.append("a control group (\(error))")
+        }
+    }
+
+    private mutating func launch(
+        _ plan: SandboxPlan,
+        _ directory: borrowing WorkspaceDirectory,
+        _ missing: inout [String]
+    ) throws(SandboxFailure) {
         var outputs: [Int32] = [-1, -1]
         var errors: [Int32] = [-1, -1]
         guard unsafe clinux_pipe(&outputs) == 0, unsafe clinux_pipe(&errors) == 0 else {
@@ -113,12 +144,21 @@ struct Supervisor: ~Copyable {
         error.descriptor = errors[0]
         for pipe in [outputs[0], errors[0]] { _ = fcntl(pipe, F_SETFL, O_NONBLOCK) }
         do {
-            process = try SandboxExecutor.start(
-                plan,
+            let streams = SandboxStreams(
+                output: outputs[1],
+                error: errors[1],
                 directory: directory.descriptor,
-                standardOutput: outputs[1],
-                standardError: errors[1]
+                claim: claim,
+                signals: signals
             )
+            let workspace = directory.descriptor
+            let started = try SandboxExecutor.start(plan, streams, group: group) { Self.orphaned(workspace, $0) }
+            process = started
+            if let refused = group, started.groupRefusal != 0 {
+                missing.append("a control group (\(systemErrorText(started.groupRefusal)))")
+                _ = refused.remove()
+                group = nil
+            }
         } catch {
             close(outputs[0])
             close(errors[0])
@@ -199,48 +239,41 @@ struct Supervisor: ~Copyable {
     /// The pipe is empty at its end when the script's program runs.
     private mutating func readFailure(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         guard let started = process else { return }
-        var message: [Int32] = [0, 0]
-        let count = unsafe read(started.failures, &message, 8)
+        let message = SandboxExecutor.readMessage(started.failures)
         close(started.failures)
         process?.failures = -1
-        guard count == 8 else { return }
-        perform(machine.startFailed(systemErrorText(message[1])), directory, log)
+        guard let (_, number) = message else { return }
+        perform(machine.startFailed(systemErrorText(number)), directory, log)
     }
 
     private mutating func readStatus(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         guard let started = process else { return }
-        var status: Int32 = 0
-        if unsafe read(started.statuses, &status, 4) == 4 {
+        if let (_, status) = SandboxExecutor.readMessage(started.statuses) {
             perform(machine.scriptExited(clinux_exit_status(status)), directory, log)
         } else {
             close(started.statuses)
             process?.statuses = -1
+            perform(machine.keeperEnded(), directory, log)
         }
     }
 
     private mutating func readSignals(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         while case let signal = clinux_next_signal(signals), signal != 0 {
             if signal == SIGCHLD {
-                if let status = reap() { perform(machine.scriptExited(status), directory, log) }
+                _ = reap()
             } else {
                 perform(machine.cancelRequested(), directory, log)
             }
         }
     }
 
-    /// Collects the dead; the status of the script's own process, when it is among them.
-    private mutating func reap() -> Int32? {
-        var result: Int32?
-        var status: Int32 = 0
-        while case let ended = unsafe waitpid(-1, &status, WNOHANG), ended > 0 {
-            guard ended == process?.processID else { continue }
-            process?.processID = -1
-            // The first process of a namespace ends after the script, whose status came through the pipe; only when
-            // it was killed itself is its own status the answer.
-            if process?.ownNamespaces == true, status == 0 { continue }
-            result = clinux_exit_status(status)
+    /// Collects the dead; false when there are no children any more.
+    private mutating func reap() -> Bool {
+        while case let ended = waitpid(-1, nil, WNOHANG | Int32(CLINUX_WAIT_ALL)), ended != 0 {
+            if ended < 0 { return errno != ECHILD }
+            if ended == process?.processID { process?.processID = -1 }
         }
-        return result
+        return true
     }
 
     // MARK: Actions
@@ -261,21 +294,45 @@ struct Supervisor: ~Copyable {
 
     /// Ends every process of the script, or names those that would not die.
     mutating func killTree() {
-        let deadline = Deadline(milliseconds: Self.killMilliseconds)
-        while let started = process, started.processID > 0 || !started.ownNamespaces {
-            if started.ownNamespaces {
+        guard reap() || group?.isPopulated == true else { return }
+        let keeper = process?.ownNamespaces == true ? process?.pidDescriptor : nil
+        let living = TreeEnd.run(
+            group: group,
+            milliseconds: Self.killMilliseconds,
+            signals: signals,
+            kill: {
                 // The namespace goes with its first process.
-                _ = clinux_pidfd_send_signal(started.pidDescriptor, SIGKILL)
-            } else {
-                ProcessTable.killDescendants(of: getpid())
-            }
-            _ = reap()
-            let living = ProcessTable.descendants(of: getpid(), in: ProcessTable.rows())
-            if living.isEmpty { return }
-            guard deadline.wait(for: signals) else {
-                survivors = living.map { "\($0.processID) (\($0.name), state \($0.state))" }
-                return
-            }
-        }
+                if let keeper { _ = clinux_pidfd_send_signal(keeper, SIGKILL) }
+                if keeper == nil { ProcessTable.killDescendants(of: getpid()) }
+            },
+            reap: { reap() }
+        )
+        // Who waits only for the others is not the one that would not die.
+        let others = living.filter { $0.processID != process?.processID }
+        survivors = (others.isEmpty ? living : others).map(\.description)
+    }
+
+    /// Lets whoever is left live on, without keeper and control group.
+    mutating func releaseTree() {
+        guard let started = process else { return }
+        started.release()
+        var waiting = pollfd(fd: started.pidDescriptor, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&waiting, 1, Int32(Self.killMilliseconds))
+        group?.release()
+    }
+
+    /// In the keeper, when this launcher was killed: the agent ends the record, the log says why.
+    private static func orphaned(_ workspace: Int32, _ living: [ProcessTable.Row]) {
+        let own = dup(workspace)
+        guard own >= 0 else { return }
+        var entries: [(OutputLogRecord.Source, String)] = [
+            (.standardError, "The launcher of this script was killed; the script was ended with it.")
+        ]
+        if !living.isEmpty { entries.append((.standardError, Self.survivorText(living.map(\.description)))) }
+        try? OutputLogWriter(WorkspaceDirectory(takingOver: own)).append(entries)
+    }
+
+    static func survivorText(_ survivors: [String]) -> String {
+        "Failed to kill the launched process and its children: \(survivors.joined(separator: "; "))"
     }
 }

@@ -20,17 +20,18 @@ import Testing
         #expect(
             plan.description == """
                 1. new PID and mount namespace
-                2. die with the launcher
-                3. keep mounts inside the namespace
-                4. mount /proc of the PID namespace
-                5. number processes from the launcher's own number
-                6. die with the launcher
-                7. begin a session
-                8. input from /dev/null, output and errors into the pipes
-                9. close every other descriptor at execution
-                10. enter /w
-                11. default action for every signal, none blocked
-                12. execute /bin/bash with 2 arguments
+                2. adopt orphans
+                3. hold the claim on the workspace
+                4. keep mounts inside the namespace
+                5. mount /proc of the PID namespace
+                6. number processes from the launcher's own number
+                7. die with the keeper
+                8. begin a session
+                9. input from /dev/null, output and errors into the pipes
+                10. close every other descriptor at execution
+                11. enter /w
+                12. default action for every signal, none blocked
+                13. execute /bin/bash with 2 arguments
                 """
         )
     }
@@ -46,7 +47,7 @@ import Testing
             command: Self.command
         )
         #expect(!plan.ownNamespaces)
-        #expect(plan.initOperations.isEmpty)
+        #expect(plan.keeperOperations == [.adoptOrphans, .holdClaim])
         #expect(plan.operations.last == .execute(path: "/bin/bash", arguments: ["/bin/bash", "x"]))
     }
 }
@@ -93,6 +94,18 @@ import Testing
         let notStarted = other.startFailed("no bash")
         let over = other.treeGone()
         #expect([notStarted, over] == [.stopTree, .finish(.notStarted("no bash"))])
+    }
+
+    @Test("a keeper that ends before the script takes it along; later it is only right")
+    func keeper() {
+        var machine = Supervision()
+        let lost = machine.keeperEnded()
+        let gone = machine.treeGone()
+        #expect([lost, gone] == [.stopTree, .finish(.keeperLost)])
+        var other = Supervision()
+        _ = other.scriptExited(3)
+        let right = other.keeperEnded()
+        #expect(right == .goOn)
     }
 
     @Test("the tree being gone means nothing while the script runs")

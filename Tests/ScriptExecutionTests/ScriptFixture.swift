@@ -29,6 +29,7 @@ struct ScriptFixture: Sendable {
     init(
         home: String,
         policy: String = "standard",
+        launcherArguments: [String] = [],
         launcher: (any ScriptLauncher)? = nil,
         environment: [String: String] = environment,
         disk: DiskSpaceCheck = DiskSpaceCheck()
@@ -44,7 +45,7 @@ struct ScriptFixture: Sendable {
                 workDirectory: home + "/Work",
                 socketPath: home + "/absent.sock",
                 executable: program,
-                arguments: ["--policy", policy]
+                arguments: ["--policy", policy] + launcherArguments
             )
         service = ScriptService(
             workspaces: workspaces,
@@ -57,6 +58,7 @@ struct ScriptFixture: Sendable {
     /// A new home; the service runs while the body does; what the body leaves running is cancelled.
     static func with(
         policy: String = "standard",
+        launcherArguments: [String] = [],
         launcher: (any ScriptLauncher)? = nil,
         environment: [String: String] = environment,
         disk: DiskSpaceCheck = DiskSpaceCheck(),
@@ -68,6 +70,7 @@ struct ScriptFixture: Sendable {
         let fixture = try ScriptFixture(
             home: home,
             policy: policy,
+            launcherArguments: launcherArguments,
             launcher: launcher,
             environment: environment,
             disk: disk

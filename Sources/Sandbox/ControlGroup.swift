@@ -1,0 +1,152 @@
+internal import CLinux
+internal import Glibc
+
+/// A control group (version 2) of one script's own, below the launcher's: one write kills everybody in it at once,
+/// whoever they are and however fast they fork.
+///
+/// Needs no controller. Under systemd the launcher's group is the script's unit, which is delegated to it.
+package struct ControlGroup: Sendable {
+    /// Absolute, for people and for `cgroup.procs` of whoever looks.
+    package let path: String
+    package let directory: Int32
+    private let events: Int32
+    /// Deeper ones a script can remove itself.
+    private static let maximumDepth = 16
+
+    /// Why there is none here.
+    package struct Unavailable: Error, Equatable, CustomStringConvertible {
+        package var description: String
+    }
+
+    /// `script` is the part of the name that is the same for every group of one workspace; `number`, microseconds since
+    /// 1970, makes it one that no earlier group has left.
+    package static func make(_ script: String, number: Int64) throws(Unavailable) -> ControlGroup {
+        let parent = try parent()
+        for name in directories(parent) where isForgotten(name, now: number) {
+            _ = remove(parent + "/" + name, depth: 0)
+        }
+        let path = parent + "/" + prefix + script + "." + String(number)
+        guard unsafe mkdir(path, 0o755) == 0 else {
+            throw Unavailable(description: "cannot make \(path): \(text(errno))")
+        }
+        let directory = unsafe clinux_open(path, O_RDONLY | O_DIRECTORY, 0)
+        let events = unsafe clinux_open(path + "/cgroup.events", O_RDONLY, 0)
+        // Linux 5.14.
+        let canKill = unsafe access(path + "/cgroup.kill", W_OK) == 0
+        let group = ControlGroup(path: path, directory: directory, events: events)
+        guard directory >= 0, events >= 0, canKill else {
+            _ = group.remove()
+            throw Unavailable(description: "\(path) cannot be killed as a whole")
+        }
+        return group
+    }
+
+    /// Ends what an earlier launcher of a workspace left, when it and its keeper were killed at once.
+    ///
+    /// True when there was anything.
+    package static func endRemains(of script: String) -> Bool {
+        guard let parent = try? parent() else { return false }
+        let names = directories(parent).filter { $0.hasPrefix(prefix + script + ".") }
+        for name in names {
+            let path = parent + "/" + name
+            write("1", to: path + "/cgroup.kill")
+            // Those who die now are still in it for a moment.
+            for _ in 0..<100 where !remove(path, depth: 0) { _ = poll(nil, 0, 10) }
+        }
+        return !names.isEmpty
+    }
+
+    private static let prefix = "script-"
+
+    /// Left by a script one of whose processes could not be killed; as long as somebody is in it, it stays all the same.
+    private static func isForgotten(_ name: String, now: Int64) -> Bool {
+        guard name.hasPrefix(prefix), let number = name.split(separator: ".").last.flatMap({ Int64($0) }) else {
+            return false
+        }
+        return number < now - 60_000_000
+    }
+
+    /// The launcher's own group, where the host has mounted the hierarchy.
+    private static func parent() throws(Unavailable) -> String {
+        let own = ProcessTable.read("/proc/self/cgroup").split(separator: "\n").first { $0.hasPrefix("0::/") }
+        guard let own, !own.contains("/..") else {
+            throw Unavailable(description: "this process is in no control group of version 2")
+        }
+        for line in ProcessTable.read("/proc/self/mountinfo").split(separator: "\n") {
+            // `36 35 98:0 ROOT MOUNT-POINT rw,noatime - cgroup2 …`.
+            let fields = line.split(separator: " ")
+            guard let dash = fields.firstIndex(of: "-"), dash > 4, dash + 1 < fields.count,
+                fields[dash + 1] == "cgroup2"
+            else { continue }
+            let root = fields[3] == "/" ? "" : fields[3]
+            let below = own.dropFirst(3)
+            guard below.hasPrefix(root) else { continue }
+            let rest = below.dropFirst(root.count)
+            return String(fields[4]) + (rest == "/" ? "" : rest)
+        }
+        throw Unavailable(description: "no hierarchy of version 2 is mounted")
+    }
+
+    /// SIGKILL for everybody in it and below, also those being forked right now.
+    package func kill() { write("1", to: "cgroup.kill") }
+
+    package var isPopulated: Bool {
+        var buffer = [UInt8](repeating: 0, count: 256)
+        let count = unsafe pread(events, &buffer, buffer.count, 0)
+        // Gone already.
+        guard count > 0 else { return false }
+        return String(decoding: buffer[..<count], as: UTF8.self).contains("populated 1")
+    }
+
+    /// Whoever is in it, not below.
+    package var members: [Int32] {
+        ProcessTable.read(path + "/cgroup.procs").split(separator: "\n").compactMap { Int32($0) }
+    }
+
+    /// Hands whoever lives on to the launcher's own group, so that this one can be removed.
+    package func release() {
+        let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        for _ in 0..<10 where !remove() {
+            for member in members { Self.write(String(member), to: parent + "/cgroup.procs") }
+        }
+    }
+
+    /// With the groups that the script made in it; false when somebody is in one still.
+    package func remove() -> Bool { Self.remove(path, depth: 0) }
+
+    private static func remove(_ path: String, depth: Int) -> Bool {
+        if unsafe rmdir(path) == 0 || errno == ENOENT { return true }
+        guard depth < maximumDepth else { return false }
+        for name in directories(path) { _ = remove(path + "/" + name, depth: depth + 1) }
+        return unsafe rmdir(path) == 0
+    }
+
+    private static func directories(_ path: String) -> [String] {
+        guard let entries = unsafe opendir(path) else { return [] }
+        defer { unsafe closedir(entries) }
+        var names: [String] = []
+        while let entry = unsafe readdir(entries) {
+            guard unsafe entry.pointee.d_type == UInt8(DT_DIR) else { continue }
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    private func write(_ text: String, to name: String) { Self.write(text, to: path + "/" + name) }
+
+    private static func write(_ text: String, to path: String) {
+        let file = unsafe clinux_open(path, O_WRONLY, 0)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        let bytes = Array(text.utf8)
+        _ = unsafe Glibc.write(file, bytes, bytes.count)
+    }
+
+    private static func text(_ number: Int32) -> String {
+        guard let text = unsafe strerror(number) else { return "error \(number)" }
+        return unsafe String(cString: text)
+    }
+}

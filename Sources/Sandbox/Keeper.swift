@@ -1,0 +1,190 @@
+internal import CLinux
+internal import Glibc
+
+/// The process between the supervisor and the script: it starts the script, reports its end, reaps everybody, and ends
+/// what is left when the supervisor is killed.
+///
+///     supervisor ──life (pipe)──▶ keeper ──▶ bash ──▶ …
+///                ◀──statuses────
+///
+/// In a PID namespace it is the first process, elsewhere a subreaper: either way whoever loses its parent becomes its
+/// child. Why a process and not PR_SET_PDEATHSIG: that reaches the script's own process only, its children clear it by
+/// forking. When the keeper itself is killed, what it kept becomes the supervisor's, or ends with the namespace.
+struct Keeper {
+    /// In place of a stage: the script's process is there, the second number is why it is in no control group.
+    static let standing: Int32 = -2
+    /// As long as the supervisor gives a cancel.
+    static let killMilliseconds: Int64 = 1500
+
+    let plan: SandboxPlan
+    let streams: SandboxStreams
+    let failures: Int32
+    let statuses: Int32
+    let life: Int32
+    /// The launcher's process id as the host knows it.
+    let supervisor: Int32
+    let group: ControlGroup?
+
+    func run(orphaned: ([ProcessTable.Row]) -> Void) -> Never {
+        closeAll(except: [
+            0, 1, 2, streams.output, streams.error, streams.directory, streams.claim, streams.signals, failures,
+            statuses, life, group?.directory ?? -1,
+        ])
+        for (stage, operation) in plan.keeperOperations.enumerated() {
+            let number = apply(operation)
+            if number != 0 { fail(stage, number) }
+        }
+        let (script, refusal) = fork()
+        if script == 0 { runScript() }
+        if script < 0 { fail(-1, -script) }
+        report(Self.standing, refusal, to: statuses)
+        for descriptor in [streams.output, streams.error, failures] { close(descriptor) }
+        keep(script, orphaned)
+    }
+
+    /// The script's process, and why it is in no control group.
+    private func fork() -> (Int32, Int32) {
+        var refusal: Int32 = 0
+        if let group {
+            let script = clinux_clone_into_cgroup(group.directory)
+            if script >= 0 { return (script, 0) }
+            // Containers forbid the call, whose flags their filters cannot read.
+            refusal = -script
+        }
+        var pidDescriptor: Int32 = -1
+        let script = unsafe clinux_clone(0, &pidDescriptor)
+        if script > 0 { close(pidDescriptor) }
+        return (script, refusal)
+    }
+
+    private func keep(_ script: Int32, _ orphaned: ([ProcessTable.Row]) -> Void) -> Never {
+        while reap(script) {
+            var waiting = [streams.signals, life].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            guard unsafe poll(&waiting, 2, -1) > 0 else { continue }
+            while clinux_next_signal(streams.signals) != 0 {}
+            guard waiting[1].revents != 0 else { continue }
+            var byte: UInt8 = 0
+            if unsafe read(life, &byte, 1) == 1 { _exit(0) }
+            endAll(orphaned)
+        }
+        _exit(0)
+    }
+
+    /// The supervisor is gone: nobody would be told how the script ends, nor could stop it.
+    private func endAll(_ orphaned: ([ProcessTable.Row]) -> Void) -> Never {
+        let living = TreeEnd.run(
+            group: group,
+            milliseconds: Self.killMilliseconds,
+            signals: streams.signals,
+            kill: {
+                // In a namespace: everybody but ourselves, at once.
+                if plan.ownNamespaces { kill(-1, SIGKILL) } else { ProcessTable.killDescendants(of: getpid()) }
+            },
+            reap: { reap(0) }
+        )
+        _ = group?.remove()
+        orphaned(living)
+        _exit(0)
+    }
+
+    /// Collects the dead; false when nobody is left to wait for.
+    private func reap(_ script: Int32) -> Bool {
+        while true {
+            var status: Int32 = 0
+            let ended = unsafe waitpid(-1, &status, WNOHANG | Int32(CLINUX_WAIT_ALL))
+            if ended < 0 { return errno != ECHILD }
+            if ended == 0 { return true }
+            if ended == script { report(0, status, to: statuses) }
+        }
+    }
+
+    // MARK: The script's process
+
+    private func runScript() -> Never {
+        for (index, operation) in plan.scriptOperations.enumerated() {
+            let number = apply(operation)
+            if number != 0 { fail(plan.keeperOperations.count + index, number) }
+        }
+        // Only reached by a plan without an execution at its end.
+        _exit(127)
+    }
+
+    private func fail(_ stage: Int, _ number: Int32) -> Never {
+        report(Int32(stage), number, to: failures)
+        _exit(127)
+    }
+
+    private func report(_ first: Int32, _ second: Int32, to pipe: Int32) {
+        var message: [Int32] = [first, second]
+        _ = unsafe write(pipe, &message, 8)
+    }
+
+    private func apply(_ operation: SandboxOperation) -> Int32 {
+        switch operation {
+        case .dieWithParent: return -clinux_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL))
+        case .adoptOrphans: return -clinux_prctl(PR_SET_CHILD_SUBREAPER, 1)
+        case .holdClaim: return holdClaim()
+        case .keepMountsInside: return -clinux_keep_mounts_inside()
+        case .mountProc: return -clinux_mount_proc()
+        case .numberProcessesFromOurs:
+            numberProcesses(from: supervisor)
+            return 0
+        case .newSession: return setsid() < 0 ? errno : 0
+        case .standardStreams: return redirect()
+        case .closeOtherDescriptors: return -clinux_close_range(3, .max, 1)
+        case .defaultSignals:
+            clinux_default_signals()
+            return 0
+        case .enterDirectory: return fchdir(streams.directory) < 0 ? errno : 0
+        case .execute(let path, let arguments): return execute(path, arguments, plan.command.environment)
+        }
+    }
+
+    private func holdClaim() -> Int32 {
+        guard streams.claim >= 0 else { return 0 }
+        var lock = flock(
+            l_type: Int16(F_WRLCK),
+            l_whence: Int16(SEEK_SET),
+            l_start: SandboxExecutor.keeperLockByte,
+            l_len: 1,
+            l_pid: 0
+        )
+        return unsafe fcntl(streams.claim, F_SETLK, &lock) < 0 ? errno : 0
+    }
+
+    private func numberProcesses(from number: Int32) {
+        let file = unsafe clinux_open("/proc/sys/kernel/ns_last_pid", O_WRONLY, 0)
+        guard file >= 0 else { return }
+        let text = Array(String(number).utf8)
+        _ = unsafe write(file, text, text.count)
+        close(file)
+    }
+
+    private func redirect() -> Int32 {
+        let null = unsafe clinux_open("/dev/null", O_RDONLY, 0)
+        guard null >= 0 else { return -null }
+        // A copy onto itself would keep close-on-exec: the pipes must not be 0, 1 or 2 themselves.
+        guard min(null, streams.output, streams.error) > 2 else { return EBADF }
+        guard dup2(null, 0) == 0, dup2(streams.output, 1) == 1, dup2(streams.error, 2) == 2 else { return errno }
+        return 0
+    }
+
+    private func execute(_ path: String, _ arguments: [String], _ environment: [String: String]) -> Int32 {
+        var argv = unsafe arguments.map { unsafe strdup($0) }
+        unsafe argv.append(nil)
+        var variables = unsafe environment.map { unsafe strdup("\($0.key)=\($0.value)") }
+        unsafe variables.append(nil)
+        unsafe execve(path, &argv, &variables)
+        return errno
+    }
+
+    private func closeAll(except kept: [Int32]) {
+        var first: UInt32 = 0
+        for descriptor in kept.filter({ $0 >= 0 }).sorted() {
+            let descriptor = UInt32(descriptor)
+            if descriptor > first { _ = clinux_close_range(first, descriptor - 1, 0) }
+            first = descriptor + 1
+        }
+        _ = clinux_close_range(first, .max, 0)
+    }
+}
