@@ -169,12 +169,33 @@ struct BSONCodableTests {
         #expect(try BSONDecoder().decode([UUID].self, from: [value]) == [GoldenVectorTests.activityID])
     }
 
-    @Test("Lists and bytes in a slot of another type come wrapped with their type")
-    func wrapped() throws {
-        let list: BSONValue = ["$type": "System.String[], mscorlib", "$values": ["a", "b"]]
+    @Test(
+        "Lists in a slot of another type come wrapped with their type, as either kind of .NET calls it",
+        arguments: [
+            "System.String[], mscorlib", "System.String[], System.Private.CoreLib",
+            "System.Collections.Generic.List`1[[System.String, mscorlib]], mscorlib",
+            "System.Collections.Generic.List`1[[System.String, System.Private.CoreLib]], System.Private.CoreLib",
+            "System.String[], mscorlib, Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089",
+        ]
+    )
+    func wrappedLists(_ typeName: String) throws {
+        let list: BSONValue = ["$type": .string(typeName), "$values": ["a", "b"]]
         #expect(try BSONDecoder().decode([String].self, from: list) == ["a", "b"])
-        let bytes: BSONValue = ["$type": "System.Byte[], mscorlib", "$value": .binary([1], subtype: 0)]
-        #expect(try BSONDecoder().decode([UInt8].self, from: bytes) == [1])
+        #expect(try BSONDecoder().decode(Sample.self, from: ["list": list]).list == ["a", "b"])
+    }
+
+    @Test(
+        "Bytes come bare or wrapped",
+        arguments: [
+            .binary([1], subtype: 0), ["$type": "System.Byte[], mscorlib", "$value": .binary([1], subtype: 0)],
+            ["$type": "System.Byte[], System.Private.CoreLib", "$value": .binary([1], subtype: 0)],
+        ] as [BSONValue]
+    )
+    func wrappedBytes(_ value: BSONValue) throws {
+        #expect(try BSONDecoder().decode([UInt8].self, from: value) == [1])
+        #expect(try BSONDecoder().decode(Sample.self, from: ["bytes": value]).bytes == [1])
+        #expect(try [UInt8](rpcValue: value) == [1])
+        #expect([UInt8].fits(value))
     }
 
     @Test("An error says where and what, and not the value")

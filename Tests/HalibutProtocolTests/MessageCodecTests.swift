@@ -120,6 +120,23 @@ struct MessageCodecTests {
         )
     }
 
+    @Test(
+        "parameters may be missing, null, or wrapped with the type of their list; streams in them are found",
+        arguments: [
+            (nil, 0), (.null, 0), ([], 0), (["x", stream.value(typed: true)], 1),
+            (["$type": "System.Object[], mscorlib", "$values": ["x", stream.value(typed: true)]], 1),
+            (["x", ["$type": "T[], A", "$values": [stream.value(typed: false)]]], 1),
+            (["x", ["Id": .string(stream.id.wireText), "LENGTH": .int32(5)]], 1),
+        ] as [(BSONValue?, Int)]
+    )
+    func parameters(_ value: BSONValue?, _ streams: Int) throws {
+        var document: BSONDocument = ["id": "a", "service": "s", "method": "m"]
+        document["params"] = value
+        let request = try RequestMessage(document)
+        #expect(request.parameters.first == (streams == 0 ? nil : "x"))
+        #expect(request.dataStreams == [BSONDataStream](repeating: Self.stream, count: streams))
+    }
+
     @Test("what is no request or response is refused")
     func malformed() {
         #expect(throws: WireError.self) { try RequestMessage(["service": "s", "method": "m"]) }

@@ -96,6 +96,12 @@ final class RawConnection: Sendable {
         }.get()
     }
 
+    /// Waits until something has come after this.
+    func untilMore(than text: String) async throws {
+        let count = text.utf8.count
+        try await self.received.until { $0.count > count }
+    }
+
     func close() async {
         try? await self.channel.close()
     }

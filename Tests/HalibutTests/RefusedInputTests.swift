@@ -218,6 +218,41 @@ struct RefusedInputTests {
         }
     }
 
+    @Test(
+        "a subscriber that answers another request, or with nothing, fails the call at once and loses its connection",
+        arguments: [
+            (
+                MessageContent.document(ResponseMessage(id: "another", outcome: .result(.null)).document),
+                "The response is for request 'another', but request '"
+            ), (.null, "No response was received from the endpoint within the allowed time."),
+            (.document(["id": nil]), "A response has no id."),
+        ]
+    )
+    func wrongAnswer(_ answer: MessageContent, _ reason: String) async throws {
+        let greeting = "MX-SERVER 1.0\r\n\r\n"
+        try await PollingPair.with(startsService: false) { pair in
+            let raw = try await RawConnection.open(port: pair.port, identity: TestIdentities.service)
+            raw.send("MX\r\n\r\nMX-SUBSCRIBER 1.0 poll://abc123/\r\n\r\n")
+            try await raw.until(greeting)
+            async let call = pair.client.call(
+                pair.endPoint,
+                service: "IEchoService",
+                method: "SayHello",
+                parameters: ["x"]
+            )
+            try await raw.untilMore(than: greeting)
+            raw.send(try Refused.deflated(answer) + Array("NEXT\r\n".utf8))
+            #expect(await !raw.untilClosed().hasSuffix("PROCEED\r\n"))
+            do {
+                _ = try await call
+                Issue.record("the call was answered")
+            } catch let error as HalibutError {
+                #expect(error.message.contains("after the request began: \(reason)"))
+                #expect(error.phase == .transferring)
+            }
+        }
+    }
+
     @Test("a client refuses a response that is too large; its next call works")
     func largeResponse() async throws {
         var limits = HalibutLimits.brisk
