@@ -35,13 +35,13 @@ final class PooledConnection: Sendable, Identifiable {
         spool: SpoolDirectory
     ) async throws -> PollingQueues.Answer {
         let stream = WireStream(pipe: self.pipe, limits: limits, spool: spool)
-        let request = try await self.prepare(stream, limits) { Result { try stream.encode(call.request.document) } }
-        if case .closeWithError(let error) = self.machine.withLock({ $0.requestBegins(id: call.request.id) }) {
+        try await self.prepare(stream, limits)
+        if case .closeWithError(let error) = self.machine.withLock({ $0.requestBegins(id: call.id) }) {
             throw error
         }
         try await stream.send(
-            request.get(),
-            id: call.request.id,
+            call.message,
+            id: call.id,
             streams: call.streams,
             announced: call.announced
         )
@@ -54,15 +54,8 @@ final class PooledConnection: Sendable, Identifiable {
     }
 
     /// Identifies, or tests with `NEXT`: afterwards a request may be sent.
-    ///
-    /// Does `meanwhile` while the answer is on its way.
-    private func prepare<Result>(
-        _ stream: WireStream,
-        _ limits: HalibutLimits,
-        meanwhile: () -> Result
-    ) async throws -> Result {
+    private func prepare(_ stream: WireStream, _ limits: HalibutLimits) async throws {
         let answer: ClientConnection.OnAnswer
-        let result: Result
         switch self.machine.withLock({ $0.begin() }) {
         case .closeWithError(let error): throw error
         case .sendIdentityThenReadIdentity:
@@ -70,17 +63,14 @@ final class PooledConnection: Sendable, Identifiable {
                 $0.writeStaticString(Opening.messageExchangeBytes)
                 RemoteIdentity.client.write(to: &$0)
             }
-            result = meanwhile()
             let identity = try await stream.readIdentity()
             answer = self.machine.withLock { $0.identityRead(identity) }
         case .sendNextThenReadControlLine:
             try await stream.send { ControlLine.next.write(to: &$0) }
-            result = meanwhile()
             let line = try await stream.readControlLine(timeout: limits.heartbeatTimeout)
             answer = self.machine.withLock { $0.controlLineRead(line) }
         }
         if case .closeWithError(let error) = answer { throw error }
-        return result
     }
 
     /// The connection failed: says what that means for its call.

@@ -73,7 +73,13 @@ public final class HalibutClient: Sendable {
         )
         let announced = request.dataStreams
         try WireStream.check(streams, against: announced)
-        let call = OutgoingCall(endPoint: endPoint, request: request, streams: streams, announced: announced)
+        let call = OutgoingCall(
+            endPoint: endPoint,
+            id: request.id,
+            message: try Self.encode(request),
+            streams: streams,
+            announced: announced
+        )
         return try await self.observer.observing(
             ObservedCall(isClient: true, isPolling: endPoint.isPolling, service: service, method: method)
         ) {
@@ -118,6 +124,15 @@ public final class HalibutClient: Sendable {
         self.pool.close()
     }
 
+    /// Encodes on the caller's thread: a large request takes its time, and an event loop has other connections.
+    private static func encode(_ request: RequestMessage) throws(HalibutError) -> ByteBuffer {
+        do {
+            return try MessageEncoder().encoded(request.document)
+        } catch {
+            throw HalibutError(.local, error.wireMessage)
+        }
+    }
+
     // MARK: Polling services
 
     private func queue(_ call: OutgoingCall) async throws -> PollingQueues.Answer {
@@ -125,7 +140,8 @@ public final class HalibutClient: Sendable {
         do {
             return try await self.pollingQueues.call(
                 call.endPoint.uri,
-                call.request,
+                id: call.id,
+                message: call.message,
                 streams: call.streams,
                 announced: call.announced,
                 pickupTimeout: timeout,
@@ -219,7 +235,9 @@ extension UUID {
 /// A call on its way out.
 struct OutgoingCall: Sendable {
     let endPoint: ServiceEndPoint
-    let request: RequestMessage
+    let id: String
+    /// The encoded request.
+    let message: ByteBuffer
     let streams: [OutgoingDataStream]
     let announced: [BSONDataStream]
 }

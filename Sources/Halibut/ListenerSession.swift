@@ -151,11 +151,11 @@ final class ListenerSession {
             }
             guard let (request, streams) = received else { return }
             defer { streams.deleteFiles() }
-            let response = await executor.execute(request, streams: streams, peer: peer)
+            let response = try await executor.execute(request, streams: streams, peer: peer)
             // A service that stops does not answer any more (halibut.md 3.3).
             try Task.checkCancellation()
             try await self.stream.send(
-                self.stream.encode(response.document),
+                response.message,
                 id: request.id,
                 streams: response.streams,
                 announced: response.announced
@@ -242,7 +242,7 @@ final class ListenerSession {
             by: self.pipe,
             timeout: self.configuration.limits.pollingQueueWaitTimeout
         )
-        switch self.machine.requestTaken(id: taken?.request.id, peerHasNews: self.pipe.hasNews) {
+        switch self.machine.requestTaken(id: taken?.id, peerHasNews: self.pipe.hasNews) {
         case .closeQuietly: return false
         case .closeWithError(let error): throw error
         case .putBackThenClose:
@@ -256,8 +256,8 @@ final class ListenerSession {
         guard let call = taken else { return false }
         do {
             try await self.stream.send(
-                self.stream.encode(call.request.document),
-                id: call.request.id,
+                call.message,
+                id: call.id,
                 streams: call.streams,
                 announced: call.announced
             )

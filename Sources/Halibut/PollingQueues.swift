@@ -12,7 +12,10 @@ public final class PollingQueues: Sendable {
     /// A call under way.
     struct Call: Sendable {
         let number: UInt64
-        let request: RequestMessage
+        /// The request's id.
+        let id: String
+        /// The encoded request.
+        let message: ByteBuffer
         let streams: [OutgoingDataStream]
         let announced: [BSONDataStream]
         let queued = ContinuousClock.now
@@ -90,14 +93,15 @@ public final class PollingQueues: Sendable {
     /// Queues a call and waits for its answer.
     func call(
         _ uri: EndPointURI,
-        _ request: RequestMessage,
+        id: String,
+        message: ByteBuffer,
         streams: [OutgoingDataStream],
         announced: [BSONDataStream],
         pickupTimeout: Duration,
         eventLoop: any EventLoop
     ) async throws -> Answer {
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
-        let call = Call(number: number, request: request, streams: streams, announced: announced)
+        let call = Call(number: number, id: id, message: message, streams: streams, announced: announced)
         let timer = eventLoop.scheduleTask(in: TimeAmount(pickupTimeout)) { self.pickupTimedOut(uri, number) }
         defer { timer.cancel() }
         return try await withTaskCancellationHandler {

@@ -164,10 +164,10 @@ public final class PollingService: Sendable {
             case .dispatch:
                 guard let (request, streams) = received else { throw WireError.noResponse }
                 defer { streams.deleteFiles() }
-                let response = await self.executor.execute(request, streams: streams, peer: peer)
+                let response = try await self.executor.execute(request, streams: streams, peer: peer)
                 // Response and NEXT go out together: one record, one wake-up of the other side.
                 try await stream.send(
-                    stream.encode(response.document),
+                    response.message,
                     id: request.id,
                     streams: response.streams,
                     announced: response.announced,

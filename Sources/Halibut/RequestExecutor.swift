@@ -2,6 +2,7 @@ import BSON
 import FoundationEssentials
 import HalibutProtocol
 import Logging
+import NIOCore
 import SecureTransport
 
 /// Runs a request that came over a connection and makes its response: the part both kinds of service share.
@@ -14,15 +15,20 @@ struct RequestExecutor: Sendable {
 
     /// A response ready to be sent.
     struct Response: Sendable {
-        var document: BSONDocument
+        /// Encoded off the loop, too: a large one takes its time.
+        var message: ByteBuffer
         var streams: [OutgoingDataStream]
         var announced: [BSONDataStream]
     }
 
-    /// Never fails: an error of the dispatcher is a response, too (halibut.md 8.1).
+    /// An error of the dispatcher is a response, too (halibut.md 8.1).
     ///
     /// The service's code runs off the event loop: it may take its time.
-    func execute(_ request: RequestMessage, streams: [UUID: ReceivedDataStream], peer: Thumbprint) async -> Response {
+    func execute(
+        _ request: RequestMessage,
+        streams: [UUID: ReceivedDataStream],
+        peer: Thumbprint
+    ) async throws(WireError) -> Response {
         let call = RPCRequest(
             id: request.id,
             activityID: request.activityID,
@@ -32,15 +38,15 @@ struct RequestExecutor: Sendable {
             streams: streams,
             peer: peer
         )
-        return await offLoop {
-            let response = await self.response(to: call)
+        return try await offLoop { () async throws(WireError) in
+            let response = try await self.response(to: call)
             // Files go before the answer, so that the caller never sees them still there; unless they are the answer.
             if response.streams.isEmpty { streams.deleteFiles() }
             return response
         }
     }
 
-    private func response(to request: RPCRequest) async -> Response {
+    private func response(to request: RPCRequest) async throws(WireError) -> Response {
         do {
             return try await self.observer.observing(
                 ObservedCall(
@@ -55,7 +61,7 @@ struct RequestExecutor: Sendable {
                 let response = ResponseMessage(id: request.id, outcome: .result(result.value))
                 let announced = response.dataStreams
                 try WireStream.check(result.streams, against: announced)
-                return Response(document: response.document, streams: result.streams, announced: announced)
+                return Response(message: try response.encoded(), streams: result.streams, announced: announced)
             }
         } catch {
             self.logger.debug(
@@ -63,7 +69,7 @@ struct RequestExecutor: Sendable {
                 metadata: ["rpc.service": "\(request.service)", "rpc.method": "\(request.method)", "error": "\(error)"]
             )
             let response = ResponseMessage(id: request.id, outcome: .error(ServerError(error)))
-            return Response(document: response.document, streams: [], announced: [])
+            return Response(message: try response.encoded(), streams: [], announced: [])
         }
     }
 }
@@ -73,4 +79,8 @@ extension [UUID: ReceivedDataStream] {
     func deleteFiles() {
         for stream in self.values { stream.file.remove() }
     }
+}
+
+extension ResponseMessage {
+    fileprivate func encoded() throws(WireError) -> ByteBuffer { try MessageEncoder().encoded(self.document) }
 }

@@ -8,6 +8,9 @@ import NIOPosix
 ///
 /// One task owns it; nothing else may read meanwhile.
 final class WireStream {
+    /// Messages up to this size are decoded where they arrive: quicker than changing threads twice.
+    private static let decodedOnLoopBytes = 32 * 1024
+
     let pipe: WirePipe
     private let limits: HalibutLimits
     private let spool: SpoolDirectory
@@ -15,7 +18,6 @@ final class WireStream {
     private var buffer = ByteBuffer()
     private var received = CircularBuffer<ByteBuffer>()
     private var decoder: MessageDecoder
-    private let encoder = MessageEncoder()
 
     init(pipe: WirePipe, limits: HalibutLimits, spool: SpoolDirectory) {
         self.pipe = pipe
@@ -76,33 +78,71 @@ final class WireStream {
         }
     }
 
-    private func readContent(firstByteTimeout: Duration) async throws -> MessageContent {
+    /// A message, or `nil` for a null one; and the data streams that it announces.
+    private func readMessage<Message: Sendable>(
+        firstByteTimeout: Duration,
+        _ parse: (BSONDocument) throws -> (Message, [BSONDataStream])
+    ) async throws -> (Message, [BSONDataStream])? {
         self.pipe.arm(self.buffer.readableBytes > 0 ? self.limits.receiveTimeout : firstByteTimeout)
         while true {
-            if let content = try self.decoder.decode(&self.buffer) {
+            switch try await self.decode(parse) {
+            case .message(let message):
                 self.pipe.disarm()
-                return content
+                return message
+            case .needMoreBytes: break
             }
             try await self.fill()
             self.pipe.arm(self.limits.receiveTimeout)
         }
     }
 
+    private enum Decoded<Message: Sendable>: Sendable {
+        case message((Message, [BSONDataStream])?)
+        case needMoreBytes
+    }
+
+    /// A large message is decoded off the loop: it may take seconds, and the loop has other connections.
+    private func decode<Message: Sendable>(
+        _ parse: (BSONDocument) throws -> (Message, [BSONDataStream])
+    ) async throws -> Decoded<Message> {
+        let decoded = try self.decode(bound: Self.decodedOnLoopBytes, parse)
+        guard case .needMoreBytes = decoded, self.decoder.inflatedBytes >= Self.decodedOnLoopBytes else {
+            return decoded
+        }
+        return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            try self.decode(bound: .max, parse)
+        }
+    }
+
+    private func decode<Message: Sendable>(
+        bound: Int,
+        _ parse: (BSONDocument) throws -> (Message, [BSONDataStream])
+    ) throws -> Decoded<Message> {
+        switch try self.decoder.decode(&self.buffer, bound: bound) {
+        case nil: .needMoreBytes
+        case .null: .message(nil)
+        case .document(let document): .message(try parse(document))
+        }
+    }
+
     /// A request with its data streams, or `nil` for a null message.
     func readRequest(firstByteTimeout: Duration) async throws -> (RequestMessage, [UUID: ReceivedDataStream])? {
-        guard case .document(let document) = try await self.readContent(firstByteTimeout: firstByteTimeout) else {
-            return nil
+        let message = try await self.readMessage(firstByteTimeout: firstByteTimeout) { document in
+            let request = try RequestMessage(document)
+            return (request, request.dataStreams)
         }
-        let request = try RequestMessage(document)
-        return (request, try await self.readStreams(messageID: request.id, request.dataStreams))
+        guard let (request, announced) = message else { return nil }
+        return (request, try await self.readStreams(messageID: request.id, announced))
     }
 
     /// A response with its data streams, or `nil` for a null message.
     func readResponse() async throws -> (ResponseMessage, [UUID: ReceivedDataStream])? {
-        let content = try await self.readContent(firstByteTimeout: self.limits.receiveResponseTimeout)
-        guard case .document(let document) = content else { return nil }
-        let response = try ResponseMessage(document)
-        return (response, try await self.readStreams(messageID: response.id, response.dataStreams))
+        let message = try await self.readMessage(firstByteTimeout: self.limits.receiveResponseTimeout) { document in
+            let response = try ResponseMessage(document)
+            return (response, response.dataStreams)
+        }
+        guard let (response, announced) = message else { return nil }
+        return (response, try await self.readStreams(messageID: response.id, announced))
     }
 
     /// Streams are received before anybody looks at the call, so that a bad call does not cost the connection.
@@ -148,13 +188,6 @@ final class WireStream {
         self.pipe.arm(self.limits.sendTimeout)
         try await self.pipe.send(buffer)
         self.pipe.disarm()
-    }
-
-    /// A message as it goes out.
-    func encode(_ document: BSONDocument) throws(WireError) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        try self.encoder.encode(.document(document), into: &buffer)
-        return buffer
     }
 
     /// Sends an encoded message and its data streams, in document order, and after them `line` if there is one.

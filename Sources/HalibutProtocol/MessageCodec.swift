@@ -27,15 +27,24 @@ package struct MessageDecoder: ~Copyable {
     /// Whether a message has begun and not ended.
     package var isInsideMessage: Bool { self.inflater != nil }
 
+    /// Bytes of the message that has begun, decompressed so far.
+    package var inflatedBytes: Int { self.inflated.readableBytes }
+
     /// The next message, or `nil` when all of the input is used and the message goes on.
-    package mutating func decode(_ input: inout ByteBuffer) throws(WireError) -> MessageContent? {
+    ///
+    /// Also `nil`, with ``inflatedBytes`` at `bound`, when the message is larger than that: call again with a higher one.
+    package mutating func decode(
+        _ input: inout ByteBuffer,
+        bound: Int = .max
+    ) throws(WireError) -> MessageContent? {
         guard input.readableBytes > 0 || self.isInsideMessage else { return nil }
         let inflater: RawInflater
         if let started = self.inflater { inflater = started } else { inflater = try Self.startInflater() }
         self.inflater = inflater
         while true {
             let before = (input: input.readableBytes, output: self.inflated.readableBytes)
-            let room = self.limits.maximumMessageBytes + 1 - before.output
+            guard before.output < bound else { return nil }
+            let room = min(self.limits.maximumMessageBytes + 1, bound) - before.output
             let complete = try inflater.inflate(&input, into: &self.inflated, limit: room)
             self.compressedBytes += before.input - input.readableBytes
             try self.checkSize()
@@ -131,6 +140,13 @@ package struct MessageEncoder: Sendable {
         let deflater = IdleZlib.takeDeflater()
         try deflater.deflate(bytes, into: &buffer)
         IdleZlib.giveBack(deflater)
+    }
+
+    /// A message by itself.
+    package func encoded(_ document: BSONDocument) throws(WireError) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        try self.encode(.document(document), into: &buffer)
+        return buffer
     }
 
     /// The NUL request, compressed once and for all (halibut.md 18.2).

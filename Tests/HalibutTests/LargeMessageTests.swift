@@ -1,0 +1,64 @@
+import BSON
+import FoundationEssentials
+import Halibut
+import HalibutProtocol
+import HalibutTesting
+import NIOCore
+import NIOPosix
+import Testing
+
+@Suite("Large messages", .timeLimit(.minutes(1)))
+struct LargeMessageTests {
+    @Test("while a large message is decoded, other connections of its event loop are served")
+    func doesNotHoldUpOthers() async throws {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let service = EchoService()
+        let listener = HalibutListener(
+            host: "127.0.0.1",
+            port: 0,
+            identity: TestIdentities.service,
+            trust: TrustedPeers([TestIdentities.client.thumbprint]),
+            dispatcher: service,
+            configuration: HalibutConfiguration(eventLoopGroup: loops, logger: .quiet)
+        )
+        // A few packets on the wire, and a long time to decode.
+        let element = BSONDocument.Element(key: "a", value: .null)
+        let request = RequestMessage(
+            id: "large",
+            activityID: .zero,
+            endPoint: nil,
+            service: "IEchoService",
+            method: "Nothing",
+            parameters: [.document(BSONDocument(elements: Array(repeating: element, count: 1_000_000)))]
+        )
+        let bytes = try Array(MessageEncoder().encoded(request.document).readableBytesView)
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await listener.run() }
+            let port = try await listener.boundPort
+            let large = try await RawConnection.open(port: port, identity: TestIdentities.client)
+            large.send("MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n")
+            try await large.until("MX-SERVER 1.0\r\n\r\n")
+            let probe = try HalibutClient(identity: TestIdentities.client)
+            let endPoint = try ServiceEndPoint(
+                "https://127.0.0.1:\(port)",
+                remoteThumbprint: TestIdentities.service.thumbprint
+            )
+            func call() async throws {
+                _ = try await probe.call(endPoint, service: "IEchoService", method: "SayHello", parameters: ["x"])
+            }
+            try await call()
+            large.send(bytes)
+            var callsMeanwhile = 0
+            while !service.received.contains(where: { $0.id == "large" }) {
+                try await call()
+                callsMeanwhile += 1
+            }
+            // Decoded on the loop, all of it would come between two calls.
+            #expect(callsMeanwhile > 5)
+            await large.close()
+            await probe.close()
+            group.cancelAll()
+        }
+        try await loops.shutdownGracefully()
+    }
+}
