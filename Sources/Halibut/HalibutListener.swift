@@ -111,7 +111,11 @@ public final class HalibutListener: Sendable {
         let (pipes, arrivals) = AsyncStream.makeStream(of: WirePipe.self)
         await withDiscardingTaskGroup { group in
             group.addTask {
-                await socket.run(failed: self.acceptFailed) { self.accepted($0, context, arrivals) }
+                await socket.run(
+                    hasRoom: { self.unidentified.hasRoom },
+                    failed: self.acceptFailed,
+                    accepted: { self.accepted($0, context, arrivals) }
+                )
                 arrivals.finish()
             }
             for await pipe in pipes {

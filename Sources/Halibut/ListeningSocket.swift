@@ -16,6 +16,8 @@ import Musl
 package final class ListeningSocket: Sendable {
     /// Connections the kernel keeps for us; it caps the number itself.
     private static let backlog: CInt = 512
+    /// Milliseconds until the next look for a free place.
+    private static let fullPause = 5
 
     private enum State {
         case open
@@ -87,8 +89,10 @@ package final class ListeningSocket: Sendable {
 
     /// Accepts connections until the task is cancelled; their sockets are close-on-exec and do not block.
     ///
-    /// `accept` is the system call, or a test's: a descriptor, or the negative error number.
+    /// While there is no room, connections wait in the kernel. `accept` is the system call, or a test's: a descriptor, or
+    /// the negative error number.
     package func run(
+        hasRoom: @escaping @Sendable () -> Bool = { true },
         accept: @escaping @Sendable (CInt) -> CInt = { clinux_accept($0) },
         failed: @escaping @Sendable (_ errno: CInt, _ consecutive: Int) -> Void,
         accepted: @escaping @Sendable (CInt) -> Void
@@ -96,7 +100,7 @@ package final class ListeningSocket: Sendable {
         let thread = NIOThreadPool(numberOfThreads: 1)
         thread.start()
         await withTaskCancellationHandler {
-            try? await thread.runIfActive { self.acceptUntilStopped(accept, failed, accepted) }
+            try? await thread.runIfActive { self.acceptUntilStopped(hasRoom, accept, failed, accepted) }
         } onCancel: {
             self.stop()
         }
@@ -105,12 +109,14 @@ package final class ListeningSocket: Sendable {
     }
 
     private func acceptUntilStopped(
+        _ hasRoom: () -> Bool,
         _ accept: (CInt) -> CInt,
         _ failed: (CInt, Int) -> Void,
         _ accepted: (CInt) -> Void
     ) {
         var backoff = AcceptBackoff()
         while true {
+            while !hasRoom(), self.state.withLock({ $0 == .open }) { self.wait(milliseconds: Self.fullPause) }
             let result = accept(self.descriptor)
             guard self.state.withLock({ $0 == .open }) else {
                 if result >= 0 { _ = close(result) }

@@ -5,13 +5,15 @@ import Synchronization
 
 /// The accepted connections of which we do not know yet who they are: bounded in number and time.
 ///
-/// When there is one too many, the oldest goes and not the newest: otherwise whoever keeps the places taken locks out
-/// everybody. A peer that means it needs its place for a few round trips only.
+/// When all places are taken, the next waits in the kernel for a moment, and then the oldest goes and not the newest:
+/// otherwise whoever keeps the places taken locks out everybody. A peer that means it needs its place for a few round
+/// trips only.
 final class UnidentifiedConnections: Sendable {
     private struct Entry {
         let pipe: WirePipe
         let gate: UnidentifiedGate.Opener
         let alarm: Scheduled<Void>
+        let began = NIODeadline.now()
     }
 
     private let limits: HalibutLimits
@@ -23,6 +25,15 @@ final class UnidentifiedConnections: Sendable {
 
     /// How many there are.
     var count: Int { self.entries.withLock { $0.count } }
+
+    /// Whether one more may be accepted.
+    var hasRoom: Bool {
+        self.entries.withLock { entries in
+            guard entries.count >= self.limits.maximumUnidentifiedConnections else { return true }
+            let oldest = entries.values.lazy.map(\.began).min() ?? .distantPast
+            return .now() - oldest >= TimeAmount(self.limits.identificationGrace)
+        }
+    }
 
     /// A connection was accepted; returns the one that had to go for it, if one had to.
     ///

@@ -41,6 +41,11 @@ public struct HalibutLimits: Hashable, Sendable {
     /// Real diallers need three round trips; a stranger must not hold a slot with a byte every 59 s.
     public var identificationTimeout: Duration = .seconds(60)
 
+    /// How long a connection keeps its place before it identifies itself although others wait for it.
+    ///
+    /// A thousand polling services that come back at once need that on a small machine.
+    public var identificationGrace: Duration = .seconds(2)
+
     // MARK: TCP keep-alive (a dead peer is noticed in about 65 s)
 
     /// Silence on a connection before the first probe, in seconds.
@@ -88,7 +93,7 @@ public struct HalibutLimits: Hashable, Sendable {
     public var maximumPooledConnections = 5
     /// Accepted connections that have not identified themselves yet; a stranger must not use up all descriptors.
     ///
-    /// One more, and the oldest is reset.
+    /// One more waits in the kernel until one has identified itself, or until the oldest has had its grace and is reset.
     public var maximumUnidentifiedConnections = 512
     /// Authenticated connections per subscription; none by default, like upstream (halibut.md 2.7).
     public var maximumConnectionsPerSubscription: Int?

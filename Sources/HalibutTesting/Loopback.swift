@@ -25,6 +25,7 @@ extension HalibutLimits {
         limits.minimumPollingBackoff = .milliseconds(20)
         limits.maximumPollingBackoff = .milliseconds(100)
         limits.lingerTimeout = .milliseconds(200)
+        limits.identificationGrace = .milliseconds(50)
         return limits
     }
 }

@@ -43,6 +43,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     private var state: State
     private let allowsHalfClosure: Bool
     private let handshakeTimeout: TimeAmount?
+    private let speaksFirst: Bool
     private var pending = PendingWrites()
     /// A flush came while writes had to wait.
     private var flushRequested = false
@@ -71,6 +72,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         )
         self.allowsHalfClosure = allowsHalfClosure
         self.handshakeTimeout = handshakeTimeout
+        self.speaksFirst = context.role == .client
     }
 
     // MARK: Life of the channel
@@ -114,7 +116,8 @@ package final class TLSHandler: ChannelDuplexHandler {
             }
         }
         state = .handshaking(session, deadline: deadline)
-        advanceHandshake(context, session)
+        // A listener has nothing to say before the peer has, and libssl's buffers cost 32 KB from its first call on.
+        if speaksFirst { advanceHandshake(context, session) }
     }
 
     private func advanceHandshake(_ context: ChannelHandlerContext, _ session: TLSSession) {

@@ -80,6 +80,14 @@ struct TrustTests {
         #expect(said == "x...")
     }
 
+    @Test("an endpoint is https or poll, and nothing else", arguments: ["wss", "queue", "http", "ftp"])
+    func unknownType(_ scheme: String) {
+        let error = #expect(throws: HalibutError.self) {
+            try ServiceEndPoint("\(scheme.uppercased())://host/", remoteThumbprint: nil)
+        }
+        #expect(error?.message == "Unknown endpoint type: \(scheme)")
+    }
+
     @Test("discovery: the thumbprint through a proxy, and a failure with its own words only")
     func discovery() async throws {
         try await ListeningPair.with(serviceIdentity: try TLSIdentity(pem: legacyCertificate)) { pair in

@@ -236,6 +236,41 @@ import Testing
         }
     }
 
+    @Test("polls through the configured proxy, and keeps its password to itself")
+    func pollingProxy() async throws {
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil) { configuration in
+                configuration.setTrustedServers([
+                    TrustedServer(
+                        thumbprint: try Daemon.serverIdentity.get().thumbprint.description,
+                        communicationStyle: .polling,
+                        address: "https://localhost:10943",
+                        subscriptionID: "poll://abc/"
+                    )
+                ])
+                configuration.set(.noListen, true)
+                configuration.set(.pollingProxyUseDefault, false)
+                // A host that cannot work is refused at once, and only if it is used.
+                configuration.set(.pollingProxyHost, "http://proxy")
+                configuration.set(.pollingProxyPort, 3128)
+                configuration.set(.pollingProxyUsername, "user")
+                try configuration.setSecret(.pollingProxyPassword, "hunter2")
+            }
+            let program = try RunningProgram(Daemon.executable, ["--config", path, "--noninteractive"])
+            try await program.whileRunning {
+                let chosen = await program.line(
+                    containing:
+                        "Agent will use the octopus configured proxy at http://proxy:3128 for server at https://localhost:10943/"
+                )
+                try #require(chosen != nil)
+                let used = await program.line(containing: "The proxy's hostname cannot contain a protocol prefix")
+                try #require(used != nil)
+            }
+            let output = await program.outcome()
+            #expect(!(output.output + output.errors).contains("hunter2"))
+        }
+    }
+
     @Test("a port in use is exit code 100 and names the port")
     func portInUse() async throws {
         try await Daemon.with { daemon in
