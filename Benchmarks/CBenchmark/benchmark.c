@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "benchmark.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -29,6 +30,11 @@ static inline void count(void) {
 uint64_t benchmark_allocations(void) {
     atomic_store(&counting, true);
     return atomic_load(&allocations);
+}
+
+uint64_t benchmark_allocated_bytes(void) {
+    struct mallinfo2 all = mallinfo2();
+    return all.uordblks + all.hblkhd;
 }
 
 void *malloc(size_t size) {

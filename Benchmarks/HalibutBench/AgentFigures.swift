@@ -59,6 +59,8 @@ struct AgentFigures {
         let after = try server.usage()
         let kilobytes = (after.privateKilobytes - before.privateKilobytes) / Double(count)
         Figure("idle polling connection, server's memory", kilobytes, "KB", against: "budget", 40).report()
+        let allocated = (after.allocatedKilobytes - before.allocatedKilobytes) / Double(count)
+        Figure("idle polling connection, allocated on the server", allocated, "KB", against: "budget", 40).report()
         let sequential = "as many TLS connections in sequence"
         Figure("\(count) polling services connect", connected, "s", against: sequential, limit.connections).report()
         let calls = try (0..<5).map { _ in try server.ask(.callAll(count: count)) }

@@ -1,4 +1,5 @@
 import BenchmarkSupport
+import CBenchmark
 import Foundation
 
 /// What a process has used so far.
@@ -9,6 +10,8 @@ struct Usage: Codable {
     var peakKilobytes: Double
     /// Memory that no other process shares.
     var privateKilobytes: Double
+    /// Memory that is allocated; the rest of the private memory is free, code, and stacks.
+    var allocatedKilobytes: Double
 
     /// This process's usage.
     static func now() throws -> Usage {
@@ -18,7 +21,8 @@ struct Usage: Codable {
             cpuSeconds: cpuSeconds(of: RUSAGE_SELF.rawValue),
             residentKilobytes: status["VmRSS", default: 0],
             peakKilobytes: status["VmHWM", default: 0],
-            privateKilobytes: memory["Private_Clean", default: 0] + memory["Private_Dirty", default: 0]
+            privateKilobytes: memory["Private_Clean", default: 0] + memory["Private_Dirty", default: 0],
+            allocatedKilobytes: Double(benchmark_allocated_bytes()) / 1024
         )
     }
 

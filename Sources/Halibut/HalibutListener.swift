@@ -144,7 +144,7 @@ public final class HalibutListener: Sendable {
         let limits = self.configuration.limits
         let bootstrap = ClientBootstrap(group: self.configuration.eventLoopGroup)
         SocketSetup.apply(limits, to: bootstrap)
-            .channelOption(.recvAllocator, value: SocketSetup.unidentifiedAllocator)
+            .channelOption(.recvAllocator, value: ReadBuffers.unidentified)
             // Who has asked and sends no more still gets the answer: see WirePipe.close.
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in

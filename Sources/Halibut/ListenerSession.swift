@@ -29,16 +29,26 @@ final class ListenerSession {
     func run() async {
         do {
             try await self.open()
-        } catch is CancellationError {
-            self.logger.debug("The listener stops; the connection is closed")
         } catch {
-            self.logger.info("The connection ended", metadata: ["error": "\(error)"])
+            self.logEnd(error)
         }
         self.listener.unidentified.ended(self.pipe)
         self.observer?.connectionEnded(self.observed)
         self.pipe.close()
     }
 
+    // Log messages are made in functions of their own: a connection that waits shall not keep the room for them.
+
+    @inline(never)
+    private func logEnd(_ error: any Error) {
+        if error is CancellationError {
+            self.logger.debug("The listener stops; the connection is closed")
+        } else {
+            self.logger.info("The connection ended", metadata: ["error": "\(error)"])
+        }
+    }
+
+    @inline(never)
     private func identified(_ peer: Thumbprint, subscription: EndPointURI? = nil) {
         self.listener.unidentified.ended(self.pipe)
         guard let observer else { return }
@@ -74,27 +84,31 @@ final class ListenerSession {
         case .sendFriendlyPageThenClose: return try await self.sendFriendlyPage()
         case .authorise: break
         }
-        guard let peer = details.peer else {
-            self.logger.warning(
-                "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but did not present a client certificate"
-            )
-            self.denied(.noCertificate)
-            return
-        }
-        let pipe = self.pipe
-        guard case .readIdentity = self.machine.authorised(self.admit(peer.thumbprint)) else {
-            self.logger.warning(
-                "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but it presented a client certificate with the thumbprint '\(peer.thumbprint)' which is not in the list of thumbprints that we trust"
-            )
-            self.denied(.untrusted, peer.thumbprint)
-            return
-        }
-        defer { self.configuration.trust.ended(peer.thumbprint, connection: pipe.id) }
-        self.logger[metadataKey: "peer.thumbprint"] = "\(peer.thumbprint)"
-        try await self.identify(peer.thumbprint)
+        guard let peer = details.peer?.thumbprint else { return self.logAnonymous() }
+        guard case .readIdentity = self.machine.authorised(self.admit(peer)) else { return self.logUntrusted(peer) }
+        defer { self.configuration.trust.ended(peer, connection: self.pipe.id) }
+        self.logger[metadataKey: "peer.thumbprint"] = "\(peer)"
+        try await self.identify(peer)
+    }
+
+    @inline(never)
+    private func logAnonymous() {
+        self.logger.warning(
+            "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but did not present a client certificate"
+        )
+        self.denied(.noCertificate)
+    }
+
+    @inline(never)
+    private func logUntrusted(_ peer: Thumbprint) {
+        self.logger.warning(
+            "A client at \(self.pipe.remoteDescription) connected, and attempted a message exchange, but it presented a client certificate with the thumbprint '\(peer)' which is not in the list of thumbprints that we trust"
+        )
+        self.denied(.untrusted, peer)
     }
 
     /// Lets a trusted peer in, and an untrusted one if the program says so.
+    @inline(never)
     private func admit(_ peer: Thumbprint) -> Bool {
         let (trust, pipe) = (self.configuration.trust, self.pipe)
         let abort: @Sendable () -> Void = { pipe.abort(WireError.connectionClosed) }
@@ -106,16 +120,7 @@ final class ListenerSession {
 
     private func identify(_ peer: Thumbprint) async throws {
         switch self.machine.identityRead(try await self.stream.readIdentity()) {
-        case .sendIdentityThenReadRequest:
-            guard let dispatcher = self.configuration.dispatcher else {
-                self.logger.warning("A client connected, but nothing can be called here")
-                self.denied(.notServed, peer)
-                return
-            }
-            self.identified(peer)
-            try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
-            let executor = RequestExecutor(dispatcher: dispatcher, logger: self.logger, observer: self.observer)
-            try await self.serveClient(peer, executor)
+        case .sendIdentityThenReadRequest: try await self.serveClient(peer)
         case .lease(let subscription): try await self.serveSubscriber(subscription, peer)
         case .sendIdentityThenCloseWithError(let error):
             try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
@@ -139,7 +144,15 @@ final class ListenerSession {
 
     // MARK: Clients
 
-    private func serveClient(_ peer: Thumbprint, _ executor: RequestExecutor) async throws {
+    private func serveClient(_ peer: Thumbprint) async throws {
+        guard let dispatcher = self.configuration.dispatcher else {
+            self.logger.warning("A client connected, but nothing can be called here")
+            self.denied(.notServed, peer)
+            return
+        }
+        self.identified(peer)
+        try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
+        let executor = RequestExecutor(dispatcher: dispatcher, logger: self.logger, observer: self.observer)
         while true {
             let received = try await self.stream.readRequest(
                 firstByteTimeout: self.configuration.limits.nextRequestIdleTimeout
@@ -254,6 +267,15 @@ final class ListenerSession {
         case .sendRequestThenReadResponse: break
         }
         guard let call = taken else { return false }
+        return try await self.carry(call, queues, subscription)
+    }
+
+    /// Sends a request and waits for its response; false when there is none.
+    private func carry(
+        _ call: PollingQueues.Call,
+        _ queues: PollingQueues,
+        _ subscription: EndPointURI
+    ) async throws -> Bool {
         do {
             try await self.stream.send(
                 call.message,

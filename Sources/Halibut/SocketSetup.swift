@@ -11,9 +11,6 @@ import Musl
 
 /// What every socket of ours gets (halibut.md 2.1), and the pipeline on top of it.
 enum SocketSetup {
-    /// Bytes per read from the socket: small for idle connections, growing to this for data streams.
-    private static let maximumReadBytes = 256 * 1024
-
     static func apply(_ limits: HalibutLimits, to bootstrap: ClientBootstrap) -> ClientBootstrap {
         bootstrap
             .channelOption(.socketOption(.so_keepalive), value: 1)
@@ -21,11 +18,9 @@ enum SocketSetup {
             .channelOption(Self.keepIdle, value: Int(limits.keepAliveIdleSeconds))
             .channelOption(Self.keepInterval, value: Int(limits.keepAliveIntervalSeconds))
             .channelOption(Self.keepCount, value: Int(limits.keepAliveProbes))
-            .channelOption(.recvAllocator, value: Self.allocator)
+            .channelOption(.recvAllocator, value: ReadBuffers())
+            .channelOption(.maxMessagesPerRead, value: 1)
     }
-
-    /// Bytes per read from an accepted socket before we know who it is.
-    static let unidentifiedAllocator = FixedSizeRecvByteBufferAllocator(capacity: 4096)
 
     private static let keepIdle = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPIDLE))
     private static let keepInterval = ChannelOptions.Types.SocketOption(
@@ -33,10 +28,6 @@ enum SocketSetup {
         name: .init(rawValue: TCP_KEEPINTVL)
     )
     private static let keepCount = ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPCNT))
-
-    static var allocator: AdaptiveRecvByteBufferAllocator {
-        AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 4096, maximum: Self.maximumReadBytes)
-    }
 
     /// Programs that we start must not inherit a dialled socket.
     ///

@@ -93,7 +93,7 @@ final class UnidentifiedGate: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         guard context.channel.isActive else { return }
-        try? context.channel.syncOptions?.setOption(.recvAllocator, value: SocketSetup.allocator)
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: ReadBuffers())
         // Through the whole pipeline: this context is not part of it any more.
         if self.readIsHeld { context.pipeline.read() }
     }

@@ -22,7 +22,7 @@ final class WirePipe: Sendable {
     private static let closeTimeout = Duration.seconds(10)
 
     private struct State {
-        var inbound = CircularBuffer<ByteBuffer>()
+        var inbound = CircularBuffer<ByteBuffer>(initialCapacity: 1)
         var inboundBytes = 0
         var readIsHeld = false
         var outboundBytes = 0
@@ -108,7 +108,7 @@ final class WirePipe: Sendable {
     private static func take(_ state: inout State) -> Taken {
         guard state.inboundBytes > 0 else { return state.inputEnded.map { .ended($0) } ?? .nothing }
         let buffers = state.inbound
-        state.inbound = CircularBuffer()
+        state.inbound = CircularBuffer(initialCapacity: 1)
         state.inboundBytes = 0
         let resume = state.readIsHeld
         state.readIsHeld = false

@@ -12,16 +12,15 @@ final class WireStream {
     private static let decodedOnLoopBytes = 32 * 1024
 
     let pipe: WirePipe
-    private let limits: HalibutLimits
+    private var limits: HalibutLimits { self.decoder.limits }
     private let spool: SpoolDirectory
     /// What has been received and not been parsed: one buffer for all readers (halibut.md 5.3).
     private var buffer = ByteBuffer()
-    private var received = CircularBuffer<ByteBuffer>()
+    private var received = CircularBuffer<ByteBuffer>(initialCapacity: 1)
     private var decoder: MessageDecoder
 
     init(pipe: WirePipe, limits: HalibutLimits, spool: SpoolDirectory) {
         self.pipe = pipe
-        self.limits = limits
         self.spool = spool
         self.decoder = MessageDecoder(limits: limits)
     }
@@ -132,7 +131,7 @@ final class WireStream {
             return (request, request.dataStreams)
         }
         guard let (request, announced) = message else { return nil }
-        return (request, try await self.readStreams(messageID: request.id, announced))
+        return (request, announced.isEmpty ? [:] : try await self.readStreams(messageID: request.id, announced))
     }
 
     /// A response with its data streams, or `nil` for a null message.
@@ -142,7 +141,7 @@ final class WireStream {
             return (response, response.dataStreams)
         }
         guard let (response, announced) = message else { return nil }
-        return (response, try await self.readStreams(messageID: response.id, announced))
+        return (response, announced.isEmpty ? [:] : try await self.readStreams(messageID: response.id, announced))
     }
 
     /// Streams are received before anybody looks at the call, so that a bad call does not cost the connection.
@@ -150,7 +149,6 @@ final class WireStream {
         messageID: String,
         _ announced: [BSONDataStream]
     ) async throws -> [UUID: ReceivedDataStream] {
-        guard !announced.isEmpty else { return [:] }
         var reader = try DataStreamReader(messageID: messageID, streams: announced, limits: self.limits)
         var streams: [UUID: ReceivedDataStream] = [:]
         var writer: SpoolWriter?

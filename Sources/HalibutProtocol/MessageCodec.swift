@@ -14,7 +14,7 @@ package enum MessageContent: Hashable, Sendable {
 ///
 /// There is no length in front: the deflate stream ends itself, and what follows it stays in the buffer.
 package struct MessageDecoder: ~Copyable {
-    private let limits: HalibutLimits
+    package let limits: HalibutLimits
     /// Held while a message passes.
     private var inflater: RawInflater?
     private var inflated = ByteBuffer()
@@ -82,8 +82,8 @@ package struct MessageDecoder: ~Copyable {
 
     private mutating func finish() throws(WireError) -> MessageContent {
         defer {
-            // A connection that carried one large message must not keep its memory.
-            if self.inflated.capacity > 64 * 1024 { self.inflated = ByteBuffer() } else { self.inflated.clear() }
+            // An idle connection keeps no memory for messages.
+            self.inflated = ByteBuffer()
             self.compressedBytes = 0
             self.inflater.map(IdleZlib.giveBack)
             self.inflater = nil

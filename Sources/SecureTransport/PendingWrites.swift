@@ -13,7 +13,7 @@ struct PendingWrites {
         var promise: EventLoopPromise<Void>?
     }
 
-    private var entries = CircularBuffer<Entry>()
+    private var entries = CircularBuffer<Entry>(initialCapacity: 2)
 
     /// Queues a write; a small one joins the one before it, so that both share a record.
     mutating func append(_ plaintext: ByteBuffer, _ promise: EventLoopPromise<Void>?) {

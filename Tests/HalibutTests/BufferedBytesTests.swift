@@ -75,7 +75,7 @@ struct BufferedBytesTests {
             .bind(host: "127.0.0.1", port: 0).get()
         let near = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.autoRead, value: false)
-            .channelOption(.recvAllocator, value: SocketSetup.allocator)
+            .channelOption(.recvAllocator, value: ReadBuffers())
             .connect(host: "127.0.0.1", port: listener.localAddress?.port ?? 0) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipe = WirePipe(channel: channel)
