@@ -165,11 +165,18 @@ let package = Package(
         ),
         tests("LauncherProtocolTests", ["LauncherProtocol"]),
         tests("SandboxTests", ["Sandbox"]),
+        // The script service as a program that a test can kill.
+        .executableTarget(
+            name: "script-service-host",
+            dependencies: ["ScriptExecution", logging],
+            path: "Tests/ScriptServiceHost",
+            swiftSettings: settings
+        ),
         tests(
             "ScriptExecutionTests",
             [
                 "ProcessTesting", "CLinux", "LauncherProtocol", "ScriptExecution", "SecureTransport",
-                "tentacle-launcher", logging,
+                "script-service-host", "tentacle-launcher", logging,
             ]
         ),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),

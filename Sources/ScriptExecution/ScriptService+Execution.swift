@@ -32,52 +32,66 @@ extension ScriptService {
         await end(entry)
     }
 
-    /// A script that outlived the previous agent: keeps its mutex, is only watched.
-    func supervise(_ ticket: ScriptTicketName, _ specification: ScriptSpecification) async {
+    /// A script that the previous agent started: keeps its mutex, is only watched.
+    func supervise(
+        _ ticket: ScriptTicketName,
+        _ specification: ScriptSpecification,
+        _ holding: IsolationMutex.Holding
+    ) async {
         guard let entry = entries[ticket.key] else { return }
-        let holding = isolation.hold(
-            name: specification.mutexName,
-            taskID: specification.taskID,
-            isolation: specification.fullIsolation ? .full : .none
-        )
-        defer { isolation.release(holding) }
-        await watchUntilOver(ticket)
-        await end(entry)
+        let begun = await watchUntilOver(ticket)
+        isolation.release(holding)
+        if begun { return await end(entry) }
+        entry.phase = .waiting
+        await execute(ticket, specification)
     }
 
     private func launch(_ entry: Entry) async {
         let ticket = entry.ticket
-        if entry.cancelled.isFired {
-            return await finish(ticket, ScriptExitCode.cancelledBeforeStart, ["Script execution canceled."])
-        }
-        entry.phase = .launching
-        do {
-            switch try await launcher.ask(.start(ticket)) {
-            case .started, .alreadyStarted, .cancelled, .notRunning: break
-            case .failed(let text): throw ScriptExecutionError(.launcher, text)
+        var failure = "the launcher ended before it began"
+        // A launcher that was killed before it began has done nothing: the next one may.
+        for _ in 0..<Self.startAttempts {
+            if entry.cancelled.isFired {
+                return await finish(ticket, ScriptExitCode.cancelledBeforeStart, ["Script execution canceled."])
             }
-        } catch {
-            // The launcher may have begun all the same: `finish` and the watch below ask the lock, not this answer.
-            logger.error("Launcher failed", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
-            await finishUnstarted(ticket, "\(error)")
+            entry.phase = .launching
+            do {
+                if case .failed(let text) = try await launcher.ask(.start(ticket)) {
+                    failure = text
+                    break
+                }
+            } catch {
+                // It may have begun all the same: the watch asks the lock, not this answer.
+                failure = "\(error)"
+            }
+            entry.phase = .supervised
+            // Looked at again behind the await (STYLE.md C9): a cancel that came meanwhile could tell nobody.
+            if entry.cancelled.isFired { await tellLauncherToCancel(ticket) }
+            if await watchUntilOver(ticket) { return }
         }
-        entry.phase = .supervised
-        // Looked at again behind the await (STYLE.md C9): a cancel that came meanwhile could tell nobody.
-        if entry.cancelled.isFired { await tellLauncherToCancel(ticket) }
-        await watchUntilOver(ticket)
+        logger.error("Launcher failed", metadata: ["script.ticket": "\(ticket)", "error": "\(failure)"])
+        await finishUnstarted(ticket, failure)
+        _ = await watchUntilOver(ticket)
     }
 
-    /// Returns when the lock is free; a script without exit record by then has lost its supervisor.
-    private func watchUntilOver(_ ticket: ScriptTicketName) async {
+    private static let startAttempts = 3
+
+    /// Returns when the lock is free; false when the script has not begun.
+    ///
+    /// One that has, without exit record, has lost its supervisor.
+    private func watchUntilOver(_ ticket: ScriptTicketName) async -> Bool {
         let workspaces = workspaces
         do {
-            guard let directory = try workspaces.open(ticket) else { return }
+            guard let directory = try workspaces.open(ticket) else { return true }
             var events = locks.events(of: directory).makeAsyncIterator()
             while try directory.lockHolder() != .nobody {
                 guard await events.next() != nil else { break }
             }
-            guard !Task.isCancelled else { return }
-            if try directory.readState()?.phase != .complete {
+            guard !Task.isCancelled else { return true }
+            switch try directory.readState()?.phase {
+            case .complete: break
+            case .pending: return false
+            case .running, .none:
                 // Whatever of it can still be found.
                 await tellLauncherToCancel(ticket)
                 _ = try await offThePool { try Self.finishLost(ticket, in: workspaces) }
@@ -85,6 +99,7 @@ extension ScriptService {
         } catch {
             logger.error("Cannot watch a script", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
         }
+        return true
     }
 
     /// The outcome is unknown: nobody supervises the script any more and nobody wrote how it ended.
@@ -164,7 +179,8 @@ extension ScriptService {
         generation: ScriptServiceGeneration
     ) async throws -> ScriptStatus {
         let workspaces = workspaces
-        let isOurs = entries[ticket.key].map { $0.phase != .idle && $0.phase != .over } ?? false
+        // A start that is being prepared counts: its record says Pending before its phase does.
+        let isOurs = entries[ticket.key].map { $0.startBusy || ($0.phase != .idle && $0.phase != .over) } ?? false
         return try await offThePool {
             try StatusReader(workspaces: workspaces, generation: generation, isOurs: isOurs)
                 .read(ticket, echo: echo, after: sequence)
@@ -230,7 +246,8 @@ private struct StatusReader: Sendable {
 
 /// What a restarted agent finds on disk.
 enum Recovery {
-    enum Standing { case alive, notBegun }
+    /// Begun: it runs, or its supervisor is gone, which whoever watches it finds out.
+    enum Standing { case begun, notBegun }
 
     struct Found {
         var ticket: ScriptTicketName
@@ -241,28 +258,28 @@ enum Recovery {
 
     /// Scripts that still concern somebody, those that wait in the order in which they came.
     ///
-    /// Lost ones are ended here.
+    /// Those of another boot are ended here.
     static func scan(_ workspaces: ScriptWorkspaces) -> [Found] {
         workspaces.tickets().compactMap { try? inspect($0, workspaces) }.sorted { $0.created < $1.created }
     }
 
     private static func inspect(_ ticket: ScriptTicketName, _ workspaces: ScriptWorkspaces) throws -> Found? {
-        guard let directory = try workspaces.open(ticket), let state = try directory.readState(),
-            state.phase != .complete
-        else { return nil }
+        // The lock before the record: a launcher that begins in between is found by one of the two.
+        guard let directory = try workspaces.open(ticket) else { return nil }
         let isAlive = try directory.lockHolder() != .nobody
+        guard let state = try directory.readState(), state.phase != .complete else { return nil }
         let limit = ScriptSpecification.maximumBytes
         let bytes = try directory.read(ScriptSpecification.fileName, limit: limit)
         let specification = try bytes.map { try ScriptSpecification(bytes: $0) }
-        if let specification, isAlive || (state.phase == .pending && state.boot == currentBootID()) {
-            return Found(
-                ticket: ticket,
-                standing: isAlive ? .alive : .notBegun,
-                specification: specification,
-                created: state.created
-            )
+        guard let specification, isAlive || state.boot == currentBootID() else {
+            if !isAlive { _ = try ScriptService.finishLost(ticket, in: workspaces) }
+            return nil
         }
-        if !isAlive { _ = try ScriptService.finishLost(ticket, in: workspaces) }
-        return nil
+        return Found(
+            ticket: ticket,
+            standing: isAlive || state.phase == .running ? .begun : .notBegun,
+            specification: specification,
+            created: state.created
+        )
     }
 }

@@ -48,7 +48,7 @@ package actor ScriptService {
         /// Wait for the mutex, launch, supervise.
         case execute(ScriptTicketName, ScriptSpecification)
         /// Found running after a restart: supervise only.
-        case supervise(ScriptTicketName, ScriptSpecification)
+        case supervise(ScriptTicketName, ScriptSpecification, IsolationMutex.Holding)
     }
 
     package init(
@@ -72,7 +72,8 @@ package actor ScriptService {
                 group.addTask {
                     switch job {
                     case .execute(let ticket, let specification): await self.execute(ticket, specification)
-                    case .supervise(let ticket, let specification): await self.supervise(ticket, specification)
+                    case .supervise(let ticket, let specification, let holding):
+                        await self.supervise(ticket, specification, holding)
                     }
                 }
             }
@@ -258,9 +259,15 @@ package actor ScriptService {
         for found in Recovery.scan(workspaces) {
             let entry = entry(for: found.ticket)
             switch found.standing {
-            case .alive:
+            case .begun:
                 entry.phase = .supervised
-                submit.yield(.supervise(found.ticket, found.specification))
+                // Here, before anybody can ask for it: tasks start in no order.
+                let holding = isolation.hold(
+                    name: found.specification.mutexName,
+                    taskID: found.specification.taskID,
+                    isolation: found.specification.fullIsolation ? .full : .none
+                )
+                submit.yield(.supervise(found.ticket, found.specification, holding))
             case .notBegun:
                 entry.phase = .waiting
                 submit.yield(.execute(found.ticket, found.specification))

@@ -217,6 +217,8 @@ package struct ScriptWorkspaces: Sendable {
         guard var state = try directory.readState() else { return nil }
         guard state.phase != .complete else { return state }
         state.complete(at: .now, exitCode: exitCode, ranToCompletion: false, detail: detail)
+        // Of a launcher that was killed; on a full disk, its blocks are room for the last lines.
+        directory.remove(WorkspaceDirectory.reserveFileName)
         do {
             let writer = try OutputLogWriter(directory)
             try writer.append(log)

@@ -50,6 +50,9 @@ enum Launcher {
             throw LauncherProtocolError("the workspace of \(ticket) has no state.json")
         }
         guard state.phase == .pending else { return connection.answer(.alreadyStarted) }
+        // Behind the claim: an agent that is there now was there when the claim was taken, so that one that comes after it
+        // finds it. One that was gone before may have a successor that takes this script for one that waits.
+        guard connection.hasPeer else { return }
         let limit = ScriptSpecification.maximumBytes
         guard let bytes = try directory.read(ScriptSpecification.fileName, limit: limit) else {
             throw LauncherProtocolError("the workspace of \(ticket) has no script.json")

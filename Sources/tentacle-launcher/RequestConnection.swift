@@ -69,6 +69,13 @@ struct RequestConnection {
         _ = unsafe write(output, line, line.count)
     }
 
+    /// False when the other end of the socket is closed; a person's pipe or file has nobody who waits.
+    var hasPeer: Bool {
+        guard clinux_is_socket(input) == 1 else { return true }
+        var waiting = pollfd(fd: input, events: 0, revents: 0)
+        return unsafe poll(&waiting, 1, 0) == 0
+    }
+
     /// Nothing of the connection may live as long as the script.
     ///
     /// Descriptors 0 and 1 stay taken, by /dev/null.

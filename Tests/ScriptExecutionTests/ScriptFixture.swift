@@ -18,13 +18,15 @@ struct ScriptFixture: Sendable {
     static let environment = ["PATH": "/usr/bin:/bin"]
 
     /// Beside the test bundle, where `swift build` puts every program.
-    static let launcherPath: String? = {
+    static let launcherPath = program("tentacle-launcher")
+
+    static func program(_ name: String) -> String? {
         let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let folders = [CommandLine.arguments[0], own ?? ""].map { URL(filePath: $0).deletingLastPathComponent().path }
         return (folders + [FileManager.default.currentDirectoryPath + "/.build/debug"])
-            .map { $0 + "/tentacle-launcher" }
+            .map { $0 + "/" + name }
             .first { FileManager.default.isExecutableFile(atPath: $0) }
-    }()
+    }
 
     init(
         home: String,

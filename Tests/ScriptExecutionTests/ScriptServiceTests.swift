@@ -145,6 +145,7 @@ import Testing
                 try Data(state.encoded()).write(to: URL(filePath: path + "/state.json"))
             }
             for ticket in ["dead", "boot"] {
+                await fixture.service.waitUntilOver(ticket: ticket)
                 let status = try await fixture.status(ticket)
                 #expect(status.state == .complete)
                 #expect(status.exitCode == ScriptExitCode.unknownResult)
