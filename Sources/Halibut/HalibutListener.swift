@@ -142,6 +142,7 @@ public final class HalibutListener: Sendable {
     /// Puts an accepted socket on an event loop.
     private func accepted(_ socket: CInt, _ context: TLSContext, _ arrivals: AsyncStream<WirePipe>.Continuation) {
         let limits = self.configuration.limits
+        self.unidentified.arrives()
         let bootstrap = ClientBootstrap(group: self.configuration.eventLoopGroup)
         SocketSetup.apply(limits, to: bootstrap)
             .channelOption(.recvAllocator, value: ReadBuffers.unidentified)
@@ -151,8 +152,8 @@ public final class HalibutListener: Sendable {
                 channel.eventLoop.makeCompletedFuture { try self.setUp(channel, context, arrivals) }
             }
             .withConnectedSocket(socket)
-            // The peer was quicker than we: the channel is closed.
-            .whenFailure { _ in }
+            // Where this failed, the peer was quicker than we, and the channel is closed.
+            .whenComplete { _ in self.unidentified.arrived() }
     }
 
     private func setUp(

@@ -18,19 +18,24 @@ final class UnidentifiedConnections: Sendable {
 
     private let limits: HalibutLimits
     private let entries = Mutex<[ConnectionID: Entry]>([:])
+    private let arriving = Atomic<Int>(0)
 
     init(limits: HalibutLimits) {
         self.limits = limits
     }
 
-    /// How many there are.
-    var count: Int { self.entries.withLock { $0.count } }
+    /// A socket was accepted and is on its way to its event loop.
+    func arrives() { self.arriving.wrappingAdd(1, ordering: .relaxed) }
+
+    /// It is there, or will never be.
+    func arrived() { self.arriving.wrappingSubtract(1, ordering: .relaxed) }
 
     /// Whether one more may be accepted.
     var hasRoom: Bool {
-        self.entries.withLock { entries in
-            guard entries.count >= self.limits.maximumUnidentifiedConnections else { return true }
-            let oldest = entries.values.lazy.map(\.began).min() ?? .distantPast
+        let arriving = self.arriving.load(ordering: .relaxed)
+        return self.entries.withLock { entries in
+            guard entries.count + arriving >= self.limits.maximumUnidentifiedConnections else { return true }
+            guard let oldest = entries.values.lazy.map(\.began).min() else { return false }
             return .now() - oldest >= TimeAmount(self.limits.identificationGrace)
         }
     }
