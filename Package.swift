@@ -35,7 +35,6 @@ func systemLibrary(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
-let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -78,7 +77,10 @@ let package = Package(
         library("BSON"),
         library("HalibutProtocol", ["BSON", "CZlib", nioCore], callsC: true),
         library("Halibut", ["BSON", "CLinux", "HalibutProtocol", "SecureTransport", nioCore, nioPosix, logging]),
-        library("HalibutTesting", ["BSON", "Halibut", "HalibutProtocol", "SecureTransport", nioCore, nioEmbedded]),
+        library(
+            "HalibutTesting",
+            ["BSON", "Halibut", "HalibutProtocol", "SecureTransport", nioCore, nioPosix, logging]
+        ),
         library("TentacleContracts", ["BSON"]),
         library("ProcessTesting", ["CLinux"], callsC: true),
 

@@ -95,6 +95,8 @@ final class ConnectionPool: Sendable {
         self.connections = Mutex(IdleConnections(maximumPerKey: limits.maximumPooledConnections))
     }
 
+    var count: Int { self.entries.withLock { $0.values.reduce(0) { $0 + $1.count } } }
+
     /// The connection used last that is still alive, as far as we know.
     func take(_ key: PoolKey) -> PooledConnection? {
         while let connection = self.connections.withLock({ $0.take(key) }) {

@@ -124,6 +124,9 @@ public final class HalibutClient: Sendable {
         self.pool.close()
     }
 
+    /// Pooled connections that wait for a call.
+    package var idleConnectionCount: Int { self.pool.count }
+
     /// Encodes on the caller's thread: a large request takes its time, and an event loop has other connections.
     private static func encode(_ request: RequestMessage) throws(HalibutError) -> ByteBuffer {
         do {

@@ -24,6 +24,11 @@ public final class TrustedPeers: Sendable {
     /// Everything trusted now.
     public var all: Set<Thumbprint> { self.state.withLock { $0.trusted } }
 
+    /// Connections that were let in and have not ended.
+    package var openConnectionCount: Int {
+        self.state.withLock { $0.connections.values.reduce(0) { $0 + $1.count } }
+    }
+
     /// Trusts one more certificate.
     public func trust(_ thumbprint: Thumbprint) {
         self.state.withLock { _ = $0.trusted.insert(thumbprint) }

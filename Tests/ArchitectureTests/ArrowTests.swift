@@ -12,7 +12,7 @@ import Testing
         "HalibutProtocol": ["BSON", "CZlib", "NIOCore"],
         "Halibut": ["BSON", "HalibutProtocol", "SecureTransport", "NIOCore", "NIOPosix", "Logging", "CLinux"],
         "HalibutTesting": [
-            "BSON", "Halibut", "HalibutProtocol", "SecureTransport", "NIOCore", "NIOEmbedded", "Logging",
+            "BSON", "Halibut", "HalibutProtocol", "SecureTransport", "NIOCore", "NIOPosix", "Logging",
         ],
         "TentacleContracts": ["BSON"],
         "LauncherProtocol": [],

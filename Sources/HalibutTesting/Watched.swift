@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A value that others change, and whose changes can be awaited.
-final class Watched<Value: Sendable>: Sendable {
+package final class Watched<Value: Sendable>: Sendable {
     private struct State {
         var value: Value
         var watchers: [Int: AsyncStream<Value>.Continuation] = [:]
@@ -10,11 +10,11 @@ final class Watched<Value: Sendable>: Sendable {
 
     private let state: Mutex<State>
 
-    init(_ value: Value) { self.state = Mutex(State(value: value)) }
+    package init(_ value: Value) { self.state = Mutex(State(value: value)) }
 
-    var value: Value { self.state.withLock { $0.value } }
+    package var value: Value { self.state.withLock { $0.value } }
 
-    func change(_ change: (inout sending Value) -> Void) {
+    package func change(_ change: (inout sending Value) -> Void) {
         self.state.withLock { state in
             change(&state.value)
             for watcher in state.watchers.values { watcher.yield(state.value) }
@@ -22,7 +22,7 @@ final class Watched<Value: Sendable>: Sendable {
     }
 
     /// Waits until a condition holds.
-    func until(_ condition: (Value) -> Bool) async throws {
+    package func until(_ condition: (Value) -> Bool) async throws {
         let (values, watcher) = AsyncStream.makeStream(of: Value.self, bufferingPolicy: .bufferingNewest(1))
         let number = self.state.withLock { state in
             state.watchersSoFar += 1
