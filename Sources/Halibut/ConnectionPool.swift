@@ -36,6 +36,8 @@ final class PooledConnection: Sendable, Identifiable {
     ) async throws -> PollingQueues.Answer {
         let stream = WireStream(pipe: self.pipe, limits: limits, spool: spool)
         try await self.prepare(stream, limits)
+        // From the next line on the service may have executed the call, whatever becomes of it.
+        try Task.checkCancellation()
         if case .closeWithError(let error) = self.machine.withLock({ $0.requestBegins(id: call.id) }) {
             throw error
         }
@@ -95,7 +97,7 @@ final class ConnectionPool: Sendable {
         self.connections = Mutex(IdleConnections(maximumPerKey: limits.maximumPooledConnections))
     }
 
-    var count: Int { self.entries.withLock { $0.values.reduce(0) { $0 + $1.count } } }
+    var count: Int { self.connections.withLock { $0.count } }
 
     /// The connection used last that is still alive, as far as we know.
     func take(_ key: PoolKey) -> PooledConnection? {

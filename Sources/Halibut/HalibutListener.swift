@@ -119,11 +119,7 @@ public final class HalibutListener: Sendable {
                 arrivals.finish()
             }
             for await pipe in pipes {
-                group.addTask {
-                    await LoopExecutor.run(on: pipe.channel.eventLoop) {
-                        await ListenerSession(pipe: pipe, listener: self).run()
-                    }
-                }
+                group.addTask { await ListenerSession.run(pipe, listener: self) }
             }
             group.cancelAll()
         }

@@ -10,6 +10,8 @@ final class ListenerSession {
     private let pipe: WirePipe
     private let listener: HalibutListener
     private let stream: WireStream
+    /// The connection's task, if calls may be executed on it.
+    private let task: StoppableTask?
     private var machine = ListenerConnection()
     private var logger: Logger
     /// Set when the connection has said who it is.
@@ -18,7 +20,8 @@ final class ListenerSession {
     private var observer: (any HalibutObserver)? { self.listener.configuration.observer }
     private var configuration: HalibutListener.Configuration { self.listener.configuration }
 
-    init(pipe: WirePipe, listener: HalibutListener) {
+    private init(pipe: WirePipe, listener: HalibutListener, task: StoppableTask?) {
+        self.task = task
         self.pipe = pipe
         self.listener = listener
         self.stream = WireStream(pipe: pipe, limits: listener.configuration.limits, spool: listener.configuration.spool)
@@ -26,7 +29,21 @@ final class ListenerSession {
         self.logger[metadataKey: "peer.address"] = "\(pipe.remoteDescription)"
     }
 
-    func run() async {
+    /// Serves a connection on its event loop until it ends or the calling task is cancelled.
+    static func run(_ pipe: WirePipe, listener: HalibutListener) async {
+        guard listener.configuration.dispatcher != nil else {
+            return await LoopExecutor.run(on: pipe.channel.eventLoop) {
+                await ListenerSession(pipe: pipe, listener: listener, task: nil).run()
+            }
+        }
+        await StoppableTask.run { task in
+            await LoopExecutor.run(on: pipe.channel.eventLoop) {
+                await ListenerSession(pipe: pipe, listener: listener, task: task).run()
+            }
+        }
+    }
+
+    private func run() async {
         do {
             try await self.open()
         } catch {
@@ -164,9 +181,12 @@ final class ListenerSession {
             }
             guard let (request, streams) = received else { return }
             defer { streams.deleteFiles() }
+            // A service that stops hangs up at once and does not answer any more (halibut.md 3.3); the call runs on.
+            let pipe = self.pipe
+            guard self.task?.begin(stopping: { pipe.close() }) ?? true else { throw CancellationError() }
             let response = try await executor.execute(request, streams: streams, peer: peer)
-            // A service that stops does not answer any more (halibut.md 3.3).
-            try Task.checkCancellation()
+            self.task?.end()
+            if self.task?.isStopping ?? false { throw CancellationError() }
             try await self.stream.send(
                 response.message,
                 id: request.id,
@@ -211,7 +231,14 @@ final class ListenerSession {
         try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
         while true {
             guard try await self.exchange(queues, subscription) else { return }
-            guard try await self.proceed(timeout: self.configuration.limits.heartbeatTimeout) else { return }
+            guard try await self.proceed(timeout: self.configuration.limits.heartbeatTimeout) else {
+                if self.pipe.hasTimedOut {
+                    self.logger.info(
+                        "No messages received from client for timeout period. Connection closed and will be re-opened when required"
+                    )
+                }
+                return
+            }
         }
     }
 
@@ -276,6 +303,7 @@ final class ListenerSession {
         _ queues: PollingQueues,
         _ subscription: EndPointURI
     ) async throws -> Bool {
+        let sentBytes = self.pipe.sentBytes
         do {
             try await self.stream.send(
                 call.message,
@@ -292,7 +320,12 @@ final class ListenerSession {
             queues.complete(call, subscription, .success(response))
             return true
         } catch {
-            queues.complete(call, subscription, .failure(error))
+            if self.pipe.hasEnded, self.pipe.sentBytes == sentBytes {
+                // It ended before a byte of the request was taken for sending: somebody else shall have it.
+                queues.putBack(call, subscription)
+            } else {
+                queues.complete(call, subscription, .failure(error))
+            }
             throw error
         }
     }

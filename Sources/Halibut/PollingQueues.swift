@@ -18,6 +18,7 @@ public final class PollingQueues: Sendable {
         let message: ByteBuffer
         let streams: [OutgoingDataStream]
         let announced: [BSONDataStream]
+        let pickupDeadline: NIODeadline
         let queued = ContinuousClock.now
     }
 
@@ -101,8 +102,16 @@ public final class PollingQueues: Sendable {
         eventLoop: any EventLoop
     ) async throws -> Answer {
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
-        let call = Call(number: number, id: id, message: message, streams: streams, announced: announced)
-        let timer = eventLoop.scheduleTask(in: TimeAmount(pickupTimeout)) { self.pickupTimedOut(uri, number) }
+        let deadline = NIODeadline.now() + TimeAmount(pickupTimeout)
+        let call = Call(
+            number: number,
+            id: id,
+            message: message,
+            streams: streams,
+            announced: announced,
+            pickupDeadline: deadline
+        )
+        let timer = eventLoop.scheduleTask(deadline: deadline) { self.pickupTimedOut(uri, number) }
         defer { timer.cancel() }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in self.enqueue(uri, call, continuation) }
@@ -122,8 +131,10 @@ public final class PollingQueues: Sendable {
             case .handOver(let waiter): return queue.handOver(call.number, to: waiter)
             }
         }
-        if cancelled { continuation.resume(throwing: Failure.cancelledWhileConnecting) }
+        if cancelled { return continuation.resume(throwing: Failure.cancelledWhileConnecting) }
         taker?.resume(returning: call)
+        // Cancelled before it was queued, but after we looked: nobody else will say so again.
+        if Task.isCancelled { self.cancel(uri, call.number) }
     }
 
     private func pickupTimedOut(_ uri: EndPointURI, _ number: UInt64) {
@@ -204,6 +215,8 @@ public final class PollingQueues: Sendable {
 
     /// No byte of the call was sent on a connection that turned out to be dead: somebody else shall take it.
     func putBack(_ call: Call, _ uri: EndPointURI) {
+        // The timer may have rung while the call was taken.
+        if call.pickupDeadline <= .now() { return self.complete(call, uri, .failure(Failure.pickupTimeout)) }
         let taker = self.change(uri) { queue -> CheckedContinuation<Call?, Never>? in
             queue.carriers.removeValue(forKey: call.number)
             guard case .handOver(let waiter)? = queue.machine.putBack(call.number) else { return nil }

@@ -63,7 +63,8 @@ public final class PollingService: Sendable {
         self.logger = logger
     }
 
-    /// Polls until the task is cancelled; a request under way is answered first.
+    /// Polls until the task is cancelled; a call that runs then is answered first, and its code does not see the
+    /// cancellation.
     public func run() async throws {
         await withDiscardingTaskGroup { group in
             for _ in 0..<self.connections {
@@ -100,23 +101,27 @@ public final class PollingService: Sendable {
         case .failure(let error): return error.cause
         case .success(let connected): pipe = connected
         }
-        let (wasIdentified, cause) = await LoopExecutor.run(on: pipe.channel.eventLoop) {
-            let stream = WireStream(pipe: pipe, limits: self.limits, spool: self.spool)
-            let identified = Flag()
-            do {
-                try await self.serve(stream, identified)
-            } catch {
-                await self.end(stream)
-                return (identified.isSet, error.wireCause)
+        let (wasIdentified, cause) = await StoppableTask.run { task in
+            await LoopExecutor.run(on: pipe.channel.eventLoop) {
+                let stream = WireStream(pipe: pipe, limits: self.limits, spool: self.spool)
+                let progress = Progress()
+                do {
+                    try await self.serve(stream, task, progress)
+                } catch {
+                    await self.end(stream, progress)
+                    return (progress.isIdentified, error.wireCause)
+                }
             }
         }
         if wasIdentified { backoff.identified() }
         return cause
     }
 
-    /// Whether the server took us on this connection; the connection's task owns it.
-    private final class Flag {
-        var isSet = false
+    /// How far a connection has come; its task owns it.
+    private final class Progress {
+        /// The server took us.
+        var isIdentified = false
+        var hasSaidGoodBye = false
     }
 
     /// Attempts as in a call, but a refused connection ends them (halibut.md 11.2).
@@ -135,13 +140,17 @@ public final class PollingService: Sendable {
         }
     }
 
-    /// Says good-bye, best effort.
-    private func end(_ stream: WireStream) async {
-        if !stream.pipe.hasEnded { try? await stream.send { ControlLine.end.write(to: &$0) } }
+    /// Says good-bye, best effort, after what has been said before.
+    private func end(_ stream: WireStream, _ progress: Progress) async {
+        if !stream.pipe.hasEnded, !progress.hasSaidGoodBye {
+            try? await stream.send { ControlLine.end.write(to: &$0) }
+        }
+        stream.pipe.arm(self.limits.sendTimeout)
+        await stream.pipe.drain()
         stream.pipe.close()
     }
 
-    private func serve(_ stream: WireStream, _ identified: Flag) async throws -> Never {
+    private func serve(_ stream: WireStream, _ task: StoppableTask, _ progress: Progress) async throws -> Never {
         var machine = PollingServiceConnection()
         let peer = try await stream.pipe.waitUntilEstablished().peer?.thumbprint
         guard let peer else { throw WireError.connectionClosed }
@@ -152,7 +161,7 @@ public final class PollingService: Sendable {
         }
         switch machine.identityRead(try await self.readIdentity(stream)) {
         case .closeWithError(let error): throw error
-        case .resetBackoffThenReadRequest: identified.isSet = true
+        case .resetBackoffThenReadRequest: progress.isIdentified = true
         }
         self.logger.debug("Polling as \(subscription)")
         self.observer?.pollingBegan(subscription: subscription.text, server: self.server)
@@ -164,17 +173,22 @@ public final class PollingService: Sendable {
             case .dispatch:
                 guard let (request, streams) = received else { throw WireError.noResponse }
                 defer { streams.deleteFiles() }
-                let response = try await self.executor.execute(request, streams: streams, peer: peer)
-                // Response and NEXT go out together: one record, one wake-up of the other side.
+                let response =
+                    task.begin()
+                    ? try await self.executor.execute(request, streams: streams, peer: peer)
+                    : try RequestExecutor.Response(to: request.id, RPCShuttingDown())
+                progress.hasSaidGoodBye = task.isStopping
+                // Response and control word go out together: one record, one wake-up of the other side.
                 try await stream.send(
                     response.message,
                     id: request.id,
                     streams: response.streams,
                     announced: response.announced,
-                    followedBy: Task.isCancelled ? nil : .next
+                    followedBy: progress.hasSaidGoodBye ? .end : .next
                 )
+                task.end()
                 if case .closeWithError(let error) = machine.responseSent() { throw error }
-                try Task.checkCancellation()
+                if task.isStopping { throw CancellationError() }
             }
             let line = try await stream.readControlLine(timeout: self.limits.heartbeatTimeout)
             if case .closeWithError(let error) = machine.controlLineRead(line) { throw error }

@@ -19,6 +19,18 @@ struct RequestExecutor: Sendable {
         var message: ByteBuffer
         var streams: [OutgoingDataStream]
         var announced: [BSONDataStream]
+
+        init(message: ByteBuffer, streams: [OutgoingDataStream], announced: [BSONDataStream]) {
+            self.message = message
+            self.streams = streams
+            self.announced = announced
+        }
+
+        /// The response to a call that failed.
+        init(to id: String, _ error: any Error) throws(WireError) {
+            let response = ResponseMessage(id: id, outcome: .error(ServerError(error)))
+            self.init(message: try response.encoded(), streams: [], announced: [])
+        }
     }
 
     /// An error of the dispatcher is a response, too (halibut.md 8.1).
@@ -68,8 +80,7 @@ struct RequestExecutor: Sendable {
                 "A call failed",
                 metadata: ["rpc.service": "\(request.service)", "rpc.method": "\(request.method)", "error": "\(error)"]
             )
-            let response = ResponseMessage(id: request.id, outcome: .error(ServerError(error)))
-            return Response(message: try response.encoded(), streams: [], announced: [])
+            return try Response(to: request.id, error)
         }
     }
 }

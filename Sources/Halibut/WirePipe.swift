@@ -26,6 +26,7 @@ final class WirePipe: Sendable {
         var inboundBytes = 0
         var readIsHeld = false
         var outboundBytes = 0
+        var sentBytes = 0
         var established: TLSConnectionDetails?
         /// Why nothing more will come; bytes received before are still delivered.
         var inputEnded: (any Error)?
@@ -118,15 +119,23 @@ final class WirePipe: Sendable {
     /// Whether bytes or the end have come and not been received yet.
     var hasNews: Bool { self.state.withLock { $0.hasNews } }
 
+    /// Whether the connection has ended because the peer took too long.
+    var hasTimedOut: Bool { self.state.withLock { $0.ended as? WireError == .timedOut } }
+
     /// Whether the connection has ended.
     var hasEnded: Bool { self.state.withLock { $0.ended != nil } }
+
+    /// Bytes that were taken for sending so far, whatever became of them.
+    var sentBytes: Int { self.state.withLock { $0.sentBytes } }
 
     /// Sends bytes; waits while too many are under way.
     func send(_ buffer: ByteBuffer) async throws {
         let count = buffer.readableBytes
         let ended = self.state.withLock { state -> (any Error)? in
+            if let ended = state.ended { return ended }
             state.outboundBytes += count
-            return state.ended
+            state.sentBytes += count
+            return nil
         }
         if let ended { throw ended }
         self.channel.writeAndFlush(buffer).whenComplete { result in self.written(count, result) }
@@ -137,6 +146,11 @@ final class WirePipe: Sendable {
             try Task.checkCancellation()
             await self.wait { $0.outboundBytes <= Self.outboundHighWatermark / 2 || $0.ended != nil }
         }
+    }
+
+    /// Waits until everything sent is in the socket, or never will be, or the task is cancelled.
+    func drain() async {
+        await self.wait { $0.outboundBytes == 0 || $0.ended != nil }
     }
 
     /// Suspends the task until the condition holds or the task is cancelled.

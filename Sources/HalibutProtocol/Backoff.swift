@@ -72,6 +72,7 @@ package struct ConnectAttempts: Sendable {
     private let pause: Duration
     private let deadline: ContinuousClock.Instant
     private var failures = 0
+    private var pooledFailures = 0
 
     package init(endPoint: EndPointDocument, role: Role = .client, now: ContinuousClock.Instant) {
         self.role = role
@@ -87,11 +88,13 @@ package struct ConnectAttempts: Sendable {
         case .unexpectedCertificate, .handshakeFailed, .hostNotFound, .proxyMisconfigured, .cancelled: return .giveUp
         case .connectionRefused where self.role == .pollingService: return .giveUp
         // Redial at once; it does not count.
-        case .pooledConnection: return .retry(after: .zero, clearPool: false)
+        case .pooledConnection:
+            self.pooledFailures += 1
+            return .retry(after: .zero, clearPool: self.pooledFailures + self.failures == 2)
         case .connectionRefused, .proxyRefused, .other:
             self.failures += 1
             guard self.failures < self.countLimit else { return .giveUp }
-            return .retry(after: self.pause, clearPool: self.failures == 2)
+            return .retry(after: self.pause, clearPool: self.pooledFailures + self.failures == 2)
         }
     }
 }

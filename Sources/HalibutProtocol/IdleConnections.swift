@@ -9,6 +9,9 @@ where Connection.ID: Sendable {
         self.maximumPerKey = maximumPerKey
     }
 
+    /// How many are kept in all.
+    package var count: Int { self.connections.values.reduce(0) { $0 + $1.count } }
+
     /// How many are kept for a key.
     package func count(_ key: Key) -> Int { self.connections[key]?.count ?? 0 }
 

@@ -6,11 +6,15 @@ import Synchronization
 package final class EchoService: RPCDispatcher {
     private let calls = Mutex<[RPCRequest]>([])
     private let gates = Mutex<[String: Gate]>([:])
+    private let cancellations = Mutex<[Bool]>([])
 
     package init() {}
 
     /// Every call so far, in the order in which they were begun.
     package var received: [RPCRequest] { self.calls.withLock { $0 } }
+
+    /// Whether each call of `Wait` that came past its gate ran in a cancelled task.
+    package var sawCancellation: [Bool] { self.cancellations.withLock { $0 } }
 
     /// Makes calls of `Wait` with this argument wait until the gate is opened.
     package func gate(_ name: String) -> Gate {
@@ -52,7 +56,15 @@ package final class EchoService: RPCDispatcher {
             let gate = self.gate(first?.string ?? "")
             gate.arrived()
             await gate.wait()
+            self.cancellations.withLock { $0.append(Task.isCancelled) }
             return RPCResult(.string("done"))
+        case "WaitThenDownload":
+            let gate = self.gate(first?.string ?? "")
+            gate.arrived()
+            await gate.wait()
+            let count = Int(request.parameters.last?.integer ?? 0)
+            let stream = OutgoingDataStream(bytes: [UInt8](repeating: 0x61, count: count))
+            return RPCResult(stream.reference(typed: true), streams: [stream])
         default: throw RPCMethodNotFound(service: "Tests.EchoService", method: request.method)
         }
     }

@@ -152,7 +152,7 @@ extension FaultyForwarder {
         }
 
         func becameActive(_ connection: Connection) {
-            self.isAccepted = self.channels[.toDialler]?.isActive == true
+            if self.channels[.toDialler]?.isActive == true { self.isAccepted = true }
             self.pump(connection)
         }
 
@@ -217,8 +217,9 @@ extension FaultyForwarder {
             guard let trigger, let allowance = self.allowance(direction), allowance <= 0 else { return false }
             self.trigger = nil
             guard !self.sharesTrigger || self.forwarder.fire(trigger) else { return false }
-            self.apply(trigger.fault, direction, connection)
+            // Said before it is done: whatever the peers make of it, the count is there first.
             self.forwarder.hasBroken(connection)
+            self.apply(trigger.fault, direction, connection)
             return true
         }
 
@@ -298,6 +299,8 @@ extension FaultyForwarder {
 
         func hasClosed(_ direction: Direction, _ connection: Connection) {
             guard self.closed.insert(direction).inserted else { return }
+            // A dialler that was gone before we had accepted it has nothing to read, only its end to pass on.
+            if direction == .toDialler { self.isAccepted = true }
             self.ended(direction.opposite, byReset: false, connection)
             if self[direction].mode == .flowing { self[direction].mode = .discarding }
             self.pump(direction, connection)

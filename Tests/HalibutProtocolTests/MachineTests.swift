@@ -183,11 +183,19 @@ struct BackoffTests {
         var attempts = self.attempts()
         let pause = Duration.seconds(1)
         #expect(attempts.failed(.pooledConnection, now: start) == .retry(after: .zero, clearPool: false))
-        #expect(attempts.failed(.other, now: start) == .retry(after: pause, clearPool: false))
-        #expect(attempts.failed(.connectionRefused, now: start) == .retry(after: pause, clearPool: true))
+        #expect(attempts.failed(.other, now: start) == .retry(after: pause, clearPool: true))
+        #expect(attempts.failed(.connectionRefused, now: start) == .retry(after: pause, clearPool: false))
         #expect(attempts.failed(.other, now: start) == .retry(after: pause, clearPool: false))
         #expect(attempts.failed(.other, now: start) == .retry(after: pause, clearPool: false))
         #expect(attempts.failed(.other, now: start) == .giveUp)
+    }
+
+    @Test("a second dead connection from the pool clears it")
+    func deadPool() {
+        var attempts = self.attempts()
+        #expect(attempts.failed(.pooledConnection, now: start) == .retry(after: .zero, clearPool: false))
+        #expect(attempts.failed(.pooledConnection, now: start) == .retry(after: .zero, clearPool: true))
+        #expect(attempts.failed(.pooledConnection, now: start) == .retry(after: .zero, clearPool: false))
     }
 
     @Test("no attempt after the time for attempts is over")

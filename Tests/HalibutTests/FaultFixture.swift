@@ -28,21 +28,22 @@ struct FaultFixture: Sendable {
     let log: LogCollector
     /// Where data streams of both sides are spooled.
     let spoolPath: String
-    /// Stops the service as its owner does, and waits until it has stopped.
-    let stopService: @Sendable () async -> Void
+    /// The polling service's task.
+    private let running: Task<Void, any Error>
     /// Connections of our subscription at the listener.
     let subscriberCount: @Sendable () -> Int
 
     /// Runs client, service and forwarder until the body returns; then looks for what they left behind.
     ///
-    /// `prepare` arms the forwarder before the service dials.
+    /// The forwarder is armed with `trigger`, or holds the first connect, before the service dials.
     static func with(
         _ mode: Mode,
         client clientLimits: HalibutLimits = .brisk,
         service serviceLimits: HalibutLimits = .brisk,
         connections: Int = 1,
         refusing: Bool = false,
-        prepare: @escaping @Sendable (FaultyForwarder) -> Void = { _ in },
+        trigger: FaultyForwarder.Trigger? = nil,
+        holdsFirstConnect: Bool = false,
         _ body: @Sendable (FaultFixture) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "faults-\(UUID().uuidString)").path
@@ -71,7 +72,8 @@ struct FaultFixture: Sendable {
             group.addTask { try await listener.run() }
             let target = try await listener.boundPort
             try await FaultyForwarder.with(to: target, refusing: refusing) { forwarder in
-                prepare(forwarder)
+                if let trigger { forwarder.arm(trigger) }
+                if holdsFirstConnect { forwarder.armHeldConnect() }
                 let through = "https://127.0.0.1:\(forwarder.port)/"
                 var endPoint = try ServiceEndPoint(
                     mode == .listening ? through : Self.subscription,
@@ -99,10 +101,7 @@ struct FaultFixture: Sendable {
                     forwarder: forwarder,
                     log: log,
                     spoolPath: directory,
-                    stopService: {
-                        running.cancel()
-                        _ = await running.result
-                    },
+                    running: running,
                     subscriberCount: { listener.connectionCount(ofSubscription: Self.subscription) }
                 )
                 do {
@@ -116,6 +115,14 @@ struct FaultFixture: Sendable {
             group.cancelAll()
             while let _ = await group.nextResult() {}
         }
+    }
+
+    /// Tells the polling service to stop, as its owner does.
+    func cancelService() { self.running.cancel() }
+
+    func stopService() async {
+        self.running.cancel()
+        _ = await self.running.result
     }
 
     /// After everybody has stopped: no connection, no file, no queued call.
@@ -159,10 +166,10 @@ struct FaultFixture: Sendable {
     }
 
     /// A call that may meet what the fault left of a connection; it fails as a network error until that is cleared away.
-    func helloAtLast() async throws {
+    func helloAtLast(_ text: String = "after") async throws {
         while true {
             do {
-                #expect(try await self.hello("after"))
+                #expect(try await self.hello(text))
                 return
             } catch let error as HalibutError where error.isNetworkError {
                 try Task.checkCancellation()
