@@ -24,6 +24,10 @@ enum Canceller {
             }
             reply = .cancelled
         }
+        if let detail = try directory.readState()?.detail, let found = detail.firstRange(of: Supervisor.survivorPrefix)
+        {
+            return .failed(String(detail[found.lowerBound...]))
+        }
         // Both were killed at once: in a PID namespace nobody is left, in a control group they can be found.
         if reply == .notRunning, settings.usesControlGroups {
             if ControlGroup.endRemains(of: settings.groupName(ticket, directory)) { reply = .cancelled }

@@ -332,7 +332,9 @@ struct Supervisor: ~Copyable {
         try? OutputLogWriter(WorkspaceDirectory(takingOver: own)).append(entries)
     }
 
+    static let survivorPrefix = "Failed to kill the launched process and its children: "
+
     static func survivorText(_ survivors: [String]) -> String {
-        "Failed to kill the launched process and its children: \(survivors.joined(separator: "; "))"
+        survivorPrefix + survivors.joined(separator: "; ")
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import LauncherProtocol
 import ProcessTesting
 import Testing
@@ -26,6 +27,50 @@ import Testing
                 keepsNamespaces: false
             ),
         ]
+    }
+
+    @Test(
+        "without privileges, a process of another user is named instead of killed, and the log says so at the start",
+        .enabled(if: ScriptFixture.isRoot, "needs root to make a process that nobody else can kill")
+    )
+    func unprivileged() async throws {
+        let launcher = try #require(ScriptFixture.launcherPath)
+        try await ScriptFixture.with { fixture in
+            let home = fixture.home + "/Nobody"
+            let script = """
+                set -e
+                mkdir -p \(home)/work/one; cp \(launcher) \(home)/launcher; cp /usr/bin/setpriv \(home)/become; chmod 4755 \(home)/become
+                cd \(home)/work/one; mkfifo \(home)/gate
+                cat > Bootstrap.sh <<'X'
+                \(home)/become --reuid=0 --clear-groups sleep 1000 &
+                until grep -q sleep /proc/$!/comm; do :; done
+                echo $! > \(home)/gate; wait
+                X
+                echo '{"version":1,"ticket":"one","service":2,"taskId":"T","fullIsolation":false,"mutexName":"R",\
+                "arguments":[],"environment":{"PATH":"/usr/bin:/bin"}}' > script.json
+                echo '{"version":1,"ticket":"one","phase":"pending","created":"2024-05-09T10:11:12.123456Z","boot":"x"}' \
+                > state.json
+                chmod 755 \(fixture.home); chown -R 65534:65534 \(home)/work \(home)/gate
+                exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '
+                    { echo "{\\\"start\\\":\\\"one\\\"}" | \(home)/launcher --work \(home)/work >/dev/null
+                        echo "over" > \(home)/gate; } &
+                    read -r process < \(home)/gate; echo "process $process"
+                    echo "{\\\"cancel\\\":\\\"one\\\"}" | \(home)/launcher --work \(home)/work
+                    test "$process" = over || read -r over < \(home)/gate; wait'
+                """
+            let outcome = try await RunningProgram("/bin/sh", ["-c", script]).outcome()
+            let number = outcome.output.split(separator: "\n").first { $0.hasPrefix("process ") }?.dropFirst(8)
+            let process = try #require(Int32(number ?? ""), "\(outcome)")
+            let text = "Failed to kill the launched process and its children: \(process) (sleep), state S, of user 0"
+            let living = kill(process, SIGKILL)
+            #expect(living == 0)
+            #expect(outcome.output.contains("{\"error\":\"\(text)\"}"), "\(outcome)")
+            let log = try String(contentsOfFile: home + "/work/one/Output.log", encoding: .utf8)
+            #expect(log.contains(" err \(text)\n"), "\(log)")
+            #expect(log.contains(" dbg Not enforced here: a control group ("), "\(log)")
+            #expect(log.contains("; a PID namespace (no CAP_SYS_ADMIN). "), "\(log)")
+            #expect(log.contains("and those of other users cannot be killed."), "\(log)")
+        }
     }
 
     @Test(
