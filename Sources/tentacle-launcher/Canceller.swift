@@ -24,7 +24,8 @@ enum Canceller {
             }
             reply = .cancelled
         }
-        if let detail = try directory.readState()?.detail, let found = detail.firstRange(of: Supervisor.survivorPrefix)
+        if reply == .cancelled, let detail = try directory.readState()?.detail,
+            let found = detail.firstRange(of: Supervisor.survivorPrefix)
         {
             return .failed(String(detail[found.lowerBound...]))
         }
