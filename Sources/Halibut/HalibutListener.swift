@@ -170,7 +170,8 @@ public final class HalibutListener: Sendable {
         if case .terminated = arrivals.yield(pipe) {
             self.unidentified.ended(pipe)
             self.configuration.observer?.connectionEnded(nil)
-            pipe.close()
+            // NIO closes the channel: it must not be closed before it is registered.
+            throw CancellationError()
         }
     }
 

@@ -1,11 +1,14 @@
 import BSON
+import Dispatch
 import FoundationEssentials
-import Halibut
 import HalibutProtocol
 import HalibutTesting
 import NIOCore
+import NIOPosix
 import SecureTransport
 import Testing
+
+@testable import Halibut
 
 #if canImport(Glibc)
 import Glibc
@@ -23,6 +26,31 @@ struct ListeningSocketTests {
         #expect((0..<3).map { _ in backoff.failed() } == [1000, 1000, 1000])
         backoff.succeeded()
         #expect(backoff.failed() == 0)
+    }
+
+    @Test("a connection that reaches its event loop after the listener has stopped is closed")
+    func lateArrival() async throws {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let isStopped = DispatchSemaphore(value: 0)
+        loops.next().execute { isStopped.wait() }
+        defer { isStopped.signal() }
+        var limits = HalibutLimits.brisk
+        limits.maximumUnidentifiedConnections = 1
+        let listener = HalibutListener(
+            host: "127.0.0.1",
+            port: 0,
+            identity: TestIdentities.service,
+            trust: TrustedPeers(),
+            configuration: HalibutConfiguration(limits: limits, eventLoopGroup: loops, logger: .quiet)
+        )
+        let running = Task { try await listener.run() }
+        let peer = try await RawConnection.open(port: try await listener.boundPort, identity: nil, tls: false)
+        try await untilAsync { !listener.unidentified.hasRoom }
+        running.cancel()
+        try await running.value
+        isStopped.signal()
+        #expect(await peer.untilClosed() == "")
+        try await loops.shutdownGracefully()
     }
 
     @Test("no failure of accept ends the listener", arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EPERM])
