@@ -113,6 +113,12 @@ extension HalibutError {
         HalibutError(.local, "Data stream \(id) has \(length) bytes, more than the \(limit) to be read into memory.")
     }
 
+    /// Upstream's text (halibut.md 6.6).
+    static let streamWasReceived = HalibutError(
+        .local,
+        "This stream has already been received once, and it cannot be read again."
+    )
+
     @inline(never)
     static func unannouncedStream(_ id: UUID) -> HalibutError {
         HalibutError(.local, "Data stream \(id) was handed over but stands in no argument, or the other way round.")

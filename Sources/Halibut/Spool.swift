@@ -15,14 +15,24 @@ public final class SpoolDirectory: Sendable {
     private let parent: String
     private let path = Mutex<String?>(nil)
     private let counter = Atomic<UInt64>(0)
+    /// The system call write(2), or a test's: how many bytes were written, or the negative error number.
+    fileprivate let writeBytes: @Sendable (CInt, UnsafeRawBufferPointer) -> Int
     fileprivate let reservedBytes = Atomic<Int64>(0)
 
     /// What the data streams of calls under way take here, or are about to.
     public var bytesInUse: Int64 { self.reservedBytes.load(ordering: .relaxed) }
 
     /// Spools below `parent`; by default the directory for temporary files.
-    public init(parent: String? = nil) {
+    public convenience init(parent: String? = nil) {
+        self.init(parent: parent) { descriptor, bytes in
+            let count = write(descriptor, bytes.baseAddress, bytes.count)
+            return count < 0 ? -Int(errno) : count
+        }
+    }
+
+    package init(parent: String?, writeBytes: @escaping @Sendable (CInt, UnsafeRawBufferPointer) -> Int) {
         self.parent = parent ?? FileManager.default.temporaryDirectory.path
+        self.writeBytes = writeBytes
     }
 
     deinit {
@@ -77,9 +87,16 @@ public final class SpoolDirectory: Sendable {
 
 /// One spooled stream; the file goes with the object.
 final class SpoolFile: Sendable {
+    private enum Fate {
+        case kept
+        /// Moved to where a receiver wanted it, or on its way there.
+        case taken
+        case deleted
+    }
+
     let path: String
     private let descriptor: Mutex<CInt?>
-    private let removed = Atomic<Bool>(false)
+    private let fate = Mutex(Fate.kept)
     private let length: Int64
     /// Keeps the directory until its last file is gone.
     private let directory: SpoolDirectory
@@ -102,11 +119,9 @@ final class SpoolFile: Sendable {
         guard let descriptor = self.descriptor.withLock({ $0 }) else { throw .file("write", self.path, EBADF) }
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw .file("write", self.path, errno)
-            }
+            let count = self.directory.writeBytes(descriptor, UnsafeRawBufferPointer(rebasing: rest))
+            if count == -Int(EINTR) { continue }
+            guard count >= 0 else { throw .file("write", self.path, CInt(-count)) }
             rest = rest.dropFirst(count)
         }
     }
@@ -121,17 +136,26 @@ final class SpoolFile: Sendable {
 
     /// Deletes the file, unless it has been moved away.
     func remove() {
-        if self.isGone() { unlink(self.path) }
+        guard self.turns(.deleted) else { return }
+        unlink(self.path)
+        self.directory.reservedBytes.wrappingSubtract(self.length, ordering: .relaxed)
     }
 
-    /// Whether the file is no longer ours as of now: deleted, or moved away.
-    private func isGone() -> Bool {
-        guard !self.removed.exchange(true, ordering: .relaxed) else { return false }
-        self.directory.reservedBytes.wrappingSubtract(self.length, ordering: .relaxed)
-        return true
+    /// Ends the file's time here; false when that has ended before.
+    private func turns(_ fate: Fate) -> Bool {
+        self.fate.withLock { current in
+            guard current == .kept else { return false }
+            current = fate
+            return true
+        }
+    }
+
+    private var gone: HalibutError {
+        self.fate.withLock { $0 == .taken } ? .streamWasReceived : .file("read", self.path, ENOENT)
     }
 
     func readAll(count: Int) throws(HalibutError) -> [UInt8] {
+        guard self.fate.withLock({ $0 == .kept }) else { throw self.gone }
         let descriptor = open(self.path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .file("read", self.path, errno) }
         defer { close(descriptor) }
@@ -155,11 +179,21 @@ final class SpoolFile: Sendable {
         return bytes
     }
 
+    /// Gives the file to the first who wants it.
     func move(to target: String) throws(HalibutError) {
-        if rename(self.path, target) == 0 {
-            _ = self.isGone()
-            return
+        guard self.turns(.taken) else { throw self.gone }
+        do {
+            try self.place(at: target)
+        } catch {
+            // Another target may do.
+            self.fate.withLock { $0 = .kept }
+            throw error
         }
+        self.directory.reservedBytes.wrappingSubtract(self.length, ordering: .relaxed)
+    }
+
+    private func place(at target: String) throws(HalibutError) {
+        if rename(self.path, target) == 0 { return }
         guard errno == EXDEV else { throw .file("write", target, errno) }
         do {
             try FileCopy.copy(from: self.path, to: target)
@@ -167,7 +201,7 @@ final class SpoolFile: Sendable {
             unlink(target)
             throw error
         }
-        self.remove()
+        unlink(self.path)
     }
 }
 

@@ -28,16 +28,16 @@ extension FaultyForwarder {
             self.lanes = NIOLoopBound(Lanes(trigger: trigger, forwarder: forwarder), eventLoop: loop)
         }
 
-        // MARK: What the test says
+        // MARK: What the test says; it is done when the function returns
 
         /// Breaks the connection now; the direction matters to ``Fault/halfClose`` and ``Fault/hold``.
-        package func apply(_ fault: Fault, _ direction: Direction = .toListener) {
-            self.loop.execute { self.lanes.value.apply(fault, direction, self) }
+        package func apply(_ fault: Fault, _ direction: Direction = .toListener) async {
+            try? await self.loop.submit { self.lanes.value.apply(fault, direction, self) }.get()
         }
 
         /// Breaks this connection when so many more bytes have passed.
-        package func apply(_ fault: Fault, _ direction: Direction, afterNext count: Int) {
-            self.loop.execute { self.lanes.value.arm(fault, direction, afterNext: count, self) }
+        package func apply(_ fault: Fault, _ direction: Direction, afterNext count: Int) async {
+            try? await self.loop.submit { self.lanes.value.arm(fault, direction, afterNext: count, self) }.get()
         }
 
         /// Ends a hold.

@@ -109,7 +109,7 @@ package final class FaultyForwarder: Sendable {
     private func shutDown() async {
         let channel = self.server.withLock { $0.take() }
         if let channel { try? await channel.close() } else { _ = close(self.socket) }
-        for connection in self.accepted.value { connection.apply(.reset) }
+        for connection in self.accepted.value { await connection.apply(.reset) }
     }
 
     // MARK: What the test says

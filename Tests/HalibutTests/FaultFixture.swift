@@ -5,7 +5,14 @@ import HalibutProtocol
 import HalibutTesting
 import Logging
 import SecureTransport
+import Synchronization
 import Testing
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Musl
+#endif
 
 /// A client and a service in either mode with a forwarder between them, and everything that must be gone after a fault.
 struct FaultFixture: Sendable {
@@ -44,6 +51,7 @@ struct FaultFixture: Sendable {
         refusing: Bool = false,
         trigger: FaultyForwarder.Trigger? = nil,
         holdsFirstConnect: Bool = false,
+        disk: Disk = Disk(),
         _ body: @Sendable (FaultFixture) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "faults-\(UUID().uuidString)").path
@@ -51,7 +59,8 @@ struct FaultFixture: Sendable {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let (service, log) = (EchoService(), LogCollector())
         func configuration(_ limits: HalibutLimits) -> HalibutConfiguration {
-            HalibutConfiguration(limits: limits, spool: SpoolDirectory(parent: directory), logger: log.logger)
+            let spool = SpoolDirectory(parent: directory) { disk.write($0, $1) }
+            return HalibutConfiguration(limits: limits, spool: spool, logger: log.logger)
         }
         let client = try HalibutClient(
             identity: TestIdentities.client,
@@ -219,6 +228,27 @@ struct FaultFixture: Sendable {
             }
         }
     }
+}
+
+/// The disk under both sides' spool directories.
+final class Disk: Sendable {
+    private let full = Atomic<Bool>(false)
+
+    var isFull: Bool {
+        get { self.full.load(ordering: .relaxed) }
+        set { self.full.store(newValue, ordering: .relaxed) }
+    }
+
+    /// As `SpoolDirectory` wants it.
+    func write(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+        if self.isFull { return -Int(ENOSPC) }
+        let count = systemWrite(descriptor, bytes.baseAddress, bytes.count)
+        return count < 0 ? -Int(errno) : count
+    }
+}
+
+private func systemWrite(_ descriptor: CInt, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+    write(descriptor, bytes, count)
 }
 
 /// Where the records of a clean conversation lie: two calls over one connection.

@@ -227,7 +227,7 @@ private struct FaultExercise {
         async let outcome = self.call(until: isExecuting) { _ = try await fixture.call("Wait", ["g"]) }
         await gate.untilArrivals(1)
         let connection = try #require(fixture.forwarder.connections.last)
-        connection.apply(fault, fixture.mode.responses)
+        await connection.apply(fault, fixture.mode.responses)
         if fault == .hold {
             gate.open()
             connection.release()
@@ -243,10 +243,10 @@ private struct FaultExercise {
         let direction: FaultyForwarder.Direction =
             faultCase.phase == .controlToListener ? .toListener : .toDialler
         if faultCase.phase == .idle {
-            connection.apply(faultCase.fault, direction)
+            await connection.apply(faultCase.fault, direction)
             if faultCase.mode == .polling { try await self.untilNoticed(fixture, faultCase.fault) }
         } else {
-            connection.apply(faultCase.fault, direction, afterNext: 10)
+            await connection.apply(faultCase.fault, direction, afterNext: 10)
             if faultCase.mode == .polling {
                 _ = try await fixture.forwarder.brokenConnection()
                 try await self.untilNoticed(fixture, faultCase.fault)

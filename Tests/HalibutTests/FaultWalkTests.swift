@@ -49,7 +49,7 @@ struct FaultWalkTests {
     private func breaks(_ fixture: FaultFixture, _ trigger: FaultyForwarder.Trigger) async throws {
         await fixture.client.close()
         fixture.forwarder.arm(trigger)
-        fixture.forwarder.connections.last?.apply(.reset)
+        await fixture.forwarder.connections.last?.apply(.reset)
         for number in 1...2 {
             let name = "\(trigger.after)/\(number)"
             let outcome = try await FaultFixture.Outcome { try await fixture.hello(name) }

@@ -253,6 +253,32 @@ struct RefusedInputTests {
         }
     }
 
+    @Test("a listening service that answers another request fails the call and loses its connection")
+    func wrongAnswer() async throws {
+        let answer = ResponseMessage(id: "another", outcome: .result(.null)).document
+        let script = [
+            RawListener.Line(after: "MX-CLIENT 1.0\r\n\r\n", say: Array("MX-SERVER 1.0\r\n\r\n".utf8)),
+            RawListener.Line(after: "", say: try Refused.deflated(.document(answer))),
+        ]
+        let client = try HalibutClient(identity: TestIdentities.client, configuration: .brisk)
+        try await RawListener.with(identity: TestIdentities.service, script) { port in
+            let endPoint = try ServiceEndPoint(
+                "https://127.0.0.1:\(port)/",
+                remoteThumbprint: TestIdentities.service.thumbprint
+            )
+            // The second call would be answered with silence on the first one's connection.
+            for _ in 1...2 {
+                let error = try await #require(throws: HalibutError.self) {
+                    try await client.call(endPoint, service: "IEchoService", method: "Nothing")
+                }
+                let reason = "after the request began: The response is for request 'another', but request '"
+                #expect(error.message.contains(reason))
+                #expect(error.phase == .transferring)
+                #expect(client.idleConnectionCount == 0)
+            }
+        }
+    }
+
     @Test("a client refuses a response that is too large; its next call works")
     func largeResponse() async throws {
         var limits = HalibutLimits.brisk

@@ -107,7 +107,7 @@ struct StopAndCancelTests {
             #expect(error.phase == .connecting)
             #expect(error.message == "The Request was cancelled while Connecting.")
             #expect(fixture.service.received.isEmpty)
-            fixture.forwarder.connections.last?.apply(.reset)
+            await fixture.forwarder.connections.last?.apply(.reset)
         }
     }
 
@@ -188,11 +188,11 @@ struct StopAndCancelTests {
             }
             #expect(fixture.client.idleConnectionCount == 5)
             // Nobody can tell that they are dead: each would have to be tested for its time.
-            for connection in fixture.forwarder.connections { connection.apply(.stall) }
+            for connection in fixture.forwarder.connections { await connection.apply(.stall) }
             try await fixture.hello("once")
             #expect(fixture.executions("once") == 1)
             #expect(fixture.client.idleConnectionCount == 1)
-            for connection in fixture.forwarder.connections.prefix(5) { connection.apply(.reset) }
+            for connection in fixture.forwarder.connections.prefix(5) { await connection.apply(.reset) }
         }
     }
 
