@@ -8,6 +8,8 @@ import NIOCore
 struct ReadBuffers: RecvByteBufferAllocator {
     private static let firstBytes = 512
     private static let smallestBytes = 4096
+    /// What one read takes at most.
+    static let largestBytes = 256 * 1024
 
     /// Of an accepted connection before we know who it is.
     static let unidentified = ReadBuffers(largestBytes: Self.smallestBytes)
@@ -16,7 +18,7 @@ struct ReadBuffers: RecvByteBufferAllocator {
     private var bytes = Self.firstBytes
     private var lastWasSmall = false
 
-    init(largestBytes: Int = 256 * 1024) {
+    init(largestBytes: Int = ReadBuffers.largestBytes) {
         self.largestBytes = largestBytes
     }
 

@@ -47,18 +47,36 @@ struct LargeMessageTests {
                 _ = try await probe.call(endPoint, service: "IEchoService", method: "SayHello", parameters: ["x"])
             }
             try await call()
-            large.send(bytes)
-            var callsMeanwhile = 0
-            while !service.received.contains(where: { $0.id == "large" }) {
-                try await call()
-                callsMeanwhile += 1
+            let pulse = Watched(Pulse())
+            let ticks = loops.next().scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(1)) { _ in
+                pulse.change { $0.beat() }
             }
-            // Decoded on the loop, all of it would come between two calls.
-            #expect(callsMeanwhile > 5)
+            try await pulse.until { $0.isBeating }
+            large.send(bytes)
+            while !service.received.contains(where: { $0.id == "large" }) { try await call() }
+            ticks.cancel()
+            // Decoded on the loop, most of the time would lie between two beats.
+            #expect(pulse.value.longestPause < pulse.value.duration / 2, "\(pulse.value)")
             await large.close()
             await probe.close()
             group.cancelAll()
         }
         try await loops.shutdownGracefully()
+    }
+
+    /// When an event loop had time.
+    private struct Pulse {
+        private let began = ContinuousClock.now
+        private var last: ContinuousClock.Instant?
+        private(set) var longestPause = Duration.zero
+
+        var isBeating: Bool { self.last != nil }
+        var duration: Duration { self.last.map { $0 - self.began } ?? .zero }
+
+        mutating func beat() {
+            let now = ContinuousClock.now
+            if let last { self.longestPause = max(self.longestPause, now - last) }
+            self.last = now
+        }
     }
 }
