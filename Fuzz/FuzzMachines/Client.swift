@@ -11,6 +11,8 @@ func client(_ input: inout FuzzInput) {
     /// The request that went out last on this connection and has no answer.
     var underWay: String?
     var begun = false
+    /// The connection has carried a call: its failure says nothing about the listener.
+    var pooled = false
     while !input.isEmpty {
         switch input.below(6) {
         case 0:
@@ -46,14 +48,15 @@ func client(_ input: inout FuzzInput) {
             let id = messageID(&input)
             if case .complete = machine.responseRead(id: id) {
                 require(!closed && underWay != nil && id == underWay, "a response that nobody waits for")
-                (underWay, idle) = (nil, true)
+                (underWay, idle, pooled) = (nil, true, true)
             } else {
                 closed = true
             }
         default:
             let failure = machine.failed()
             closed = true
-            require((failure == .neverRetry) == (underWay != nil), "\(failure), under way: \(underWay ?? "nothing")")
+            let expected = underWay == nil ? ClientConnection.OnFailure.mayRetry(wasPooled: pooled) : .neverRetry
+            require(failure == expected, "\(failure), under way: \(underWay ?? "nothing"), pooled: \(pooled)")
         }
         require(machine.failsLike(underWay), "a request that went out would be repeated")
     }

@@ -8,12 +8,13 @@ import NIOCore
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzMachines(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    switch input.below(5) {
+    switch input.below(6) {
     case 0: listener(&input)
     case 1: client(&input)
     case 2: pollingService(&input)
     case 3: attempts(&input)
-    default: conversation(&input)
+    case 4: conversation(&input)
+    default: clientConversation(&input)
     }
     return 0
 }

@@ -7,7 +7,9 @@ func listener(_ input: inout FuzzInput) {
     var book = ListenerBook()
     while !input.isEmpty {
         switch input.below(9) {
-        case 0: book.note(machine.openingRead(opening(&input)))
+        case 0:
+            let opening = opening(&input)
+            book.note(machine.openingRead(opening), opening)
         case 1:
             let trusted = input.flag()
             book.note(machine.authorised(trusted), trusted: trusted)
@@ -57,13 +59,14 @@ struct ListenerBook {
         require(self.dispatched == nil && self.sent == nil, "\(action) while a request is under way")
     }
 
-    mutating func note(_ action: ListenerConnection.OnOpening) {
+    mutating func note(_ action: ListenerConnection.OnOpening, _ opening: Opening) {
         switch action {
         case .authorise:
             require(!self.closed && !self.opened, "a second opening")
+            require(opening == .messageExchange, "\(opening) is taken for Halibut")
             self.opened = true
         case .sendFriendlyPageThenClose:
-            require(!self.closed && !self.opened, "the page for somebody else than a browser")
+            require(!self.closed && !self.opened && opening == .other, "the page for somebody else than a browser")
             self.close()
         case .closeSilently: self.close()
         }
