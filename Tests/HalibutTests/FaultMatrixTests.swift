@@ -92,16 +92,18 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     }
 
     /// The real limits, except where a stalled connection is only noticed because somebody's time is up.
-    var limits: HalibutLimits {
+    ///
+    /// `patience` times as long as on an idle machine.
+    func limits(patience: Int) -> HalibutLimits {
         var limits = HalibutLimits.brisk
         guard self.fault == .stall else { return limits }
-        limits.receiveTimeout = .milliseconds(400)
-        limits.heartbeatTimeout = .milliseconds(400)
-        limits.nextRequestIdleTimeout = .milliseconds(600)
+        limits.receiveTimeout = .milliseconds(400) * patience
+        limits.heartbeatTimeout = .milliseconds(400) * patience
+        limits.nextRequestIdleTimeout = .milliseconds(600) * patience
         if self.expected != .answered {
-            limits.receiveResponseTimeout = .milliseconds(400)
-            limits.receiveRequestTimeoutForPolling = .milliseconds(600)
-            limits.pollingQueueWaitTimeout = .milliseconds(100)
+            limits.receiveResponseTimeout = .milliseconds(400) * patience
+            limits.receiveRequestTimeoutForPolling = .milliseconds(600) * patience
+            limits.pollingQueueWaitTimeout = .milliseconds(100) * patience
         }
         return limits
     }
@@ -124,14 +126,27 @@ struct StallMatrixTests {
         "is given up in time, and answered or failed as the phase demands",
         arguments: FaultFixture.Mode.allCases.flatMap(FaultCase.all).filter { $0.fault == .stall }
     )
-    func stalls(_ faultCase: FaultCase) async throws { try await FaultExercise().exercise(faultCase) }
+    func stalls(_ faultCase: FaultCase) async throws {
+        do {
+            try await FaultExercise(lastTry: false).exercise(faultCase)
+        } catch is FaultExercise.Unexpected {
+            // A machine that is busy may need longer for what does not stall.
+            try await FaultExercise(patience: 8).exercise(faultCase)
+        }
+    }
 }
 
 /// Breaks a conversation as a case says and looks at what became of it.
 private struct FaultExercise {
+    /// The call came to something else than expected, and it is not the last try.
+    struct Unexpected: Error {}
+
+    var patience = 1
+    var lastTry = true
+
     func exercise(_ faultCase: FaultCase) async throws {
         let run = try await CleanRun.of(faultCase.mode)
-        var limits = faultCase.limits
+        var limits = faultCase.limits(patience: self.patience)
         // Polling connections say something only now and then; here it is at once.
         if faultCase.mode == .polling, [.controlToListener, .controlToDialler].contains(faultCase.phase) {
             limits.pollingQueueWaitTimeout = .milliseconds(20)
@@ -163,7 +178,10 @@ private struct FaultExercise {
             default:
                 (outcome, calls) = try await self.armed(fixture, faultCase.fault) { try await fixture.hello() }
             }
-            if let expected = faultCase.expected { #expect(outcome == expected) }
+            if let expected = faultCase.expected {
+                guard outcome == expected || self.lastTry else { throw Unexpected() }
+                #expect(outcome == expected)
+            }
             let executions = fixture.service.received.count { $0.parameters.first != "before" }
             switch outcome {
             case .answered: #expect(executions >= 1)
