@@ -29,7 +29,6 @@ func conversation(_ input: inout FuzzInput) {
             case .message(let id): listenerBook.note(listener.responseRead(id: id), id: id)
             case .line(let line):
                 listenerBook.note(listener.controlLineRead(line), line)
-                if listenerBook.closed { return }
                 toService.append(.line(.proceed))
                 taking = true
             }

@@ -175,7 +175,10 @@ struct ListenerBook {
         case .closeQuietly:
             require(!self.closed && line == .end && self.mayControl, "a quiet end out of turn")
             self.close()
-        case .closeWithError: self.close()
+        case .closeWithError:
+            let isInTurn = !self.closed && self.mayControl && (line == .next || line == .end)
+            require(!isInTurn, "\(line) in turn is refused")
+            self.close()
         }
     }
 }
