@@ -253,7 +253,7 @@ struct AttemptFailure {
     var code: HalibutError.Code {
         switch self.reason {
         case .unexpectedCertificate: .unexpectedCertificate
-        case .proxyMisconfigured, .proxyRefused: .proxy
+        case .proxyMisconfigured: .proxy
         default: .network
         }
     }

@@ -18,7 +18,9 @@ public struct HalibutError: Error, CustomStringConvertible, Sendable {
         ///
         /// Never retried.
         public static let unexpectedCertificate = Code(name: "unexpectedCertificate")
-        /// The HTTP proxy refused, or its settings are wrong.
+        /// The HTTP proxy does not let us through, or its settings are wrong.
+        ///
+        /// Never retried; a proxy that cannot reach the endpoint just now counts as the network.
         public static let proxy = Code(name: "proxy")
         /// A polling service did not collect the request in time.
         public static let pickupTimeout = Code(name: "pickupTimeout")

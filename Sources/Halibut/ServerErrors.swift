@@ -127,7 +127,7 @@ extension HalibutError {
     public var retryability: Retryability {
         switch self.code {
         case .network: .networkError
-        case .unexpectedCertificate, .invocation, .unexpectedResult, .local: .notANetworkError
+        case .unexpectedCertificate, .proxy, .invocation, .unexpectedResult, .local: .notANetworkError
         case .serviceNotFound, .methodNotFound, .ambiguousMethod, .noMatchingServiceOrMethod: .notANetworkError
         case .remote: Self.retryability(of: self.description)
         default: .unknown

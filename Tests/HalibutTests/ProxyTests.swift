@@ -89,7 +89,7 @@ struct ProxyTests {
             let settings = HTTPProxy(host: "127.0.0.1", port: proxy.port, userName: "user", password: "hunter2")
             let error = try await failure(settings, attempts: 3)
             #expect(error.code == .proxy)
-            #expect(!error.isNetworkError)
+            #expect(error.retryability == .notANetworkError)
             #expect(
                 error.message.hasSuffix(
                     "Proxy destination 127.0.0.1 on port \(proxy.port) responded with a 407 code - Proxy Authentication Required"
@@ -104,7 +104,8 @@ struct ProxyTests {
     func badGateway() async throws {
         try await FakeProxy.with(.reply("HTTP/1.1 502 Bad Gateway\r\n\r\n")) { proxy in
             let error = try await failure(HTTPProxy(host: "127.0.0.1", port: proxy.port), attempts: 3)
-            #expect(error.code == .proxy)
+            #expect(error.code == .network)
+            #expect(error.retryability == .networkError)
             #expect(
                 error.message.hasSuffix(
                     "Proxy destination 127.0.0.1 on port \(proxy.port) responded with a 502 code - Bad Gateway.  If you are connecting to a Microsoft ISA destination please refer to knowledge based article Q283284 for more information.  Server response: Bad Gateway"
@@ -123,6 +124,8 @@ struct ProxyTests {
                     "No HTTP response received from proxy destination.  Server response: 220 mail.example ESMTP."
                 )
             )
+            #expect(error.code == .proxy)
+            #expect(error.retryability == .notANetworkError)
         }
     }
 
@@ -183,7 +186,7 @@ struct ProxyTests {
         )
         let url = try await failure(HTTPProxy(host: "http://proxy", port: 80), attempts: 3)
         #expect(url.message.hasSuffix(": The proxy's hostname cannot contain a protocol prefix (eg http://)"))
-        #expect(!url.isNetworkError)
+        #expect(url.retryability == .notANetworkError)
     }
 
     @Test("a call cancelled while the proxy thinks ends at once")
