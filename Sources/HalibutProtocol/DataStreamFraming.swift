@@ -49,6 +49,8 @@ package struct DataStreamReader: ~Copyable {
         case body(BSONDataStream, remaining: Int64)
         /// Exits: `head`.
         case trailer(BSONDataStream)
+        /// Exits: none.
+        case failed(WireError)
     }
 
     private let messageID: String
@@ -76,8 +78,17 @@ package struct DataStreamReader: ~Copyable {
         if case .body(_, let remaining) = self.state { remaining } else { 0 }
     }
 
-    /// Advances by one step.
+    /// Advances by one step; after an error every further step throws the same.
     package mutating func read(from buffer: inout ByteBuffer) throws(WireError) -> OnBytes {
+        do throws(WireError) {
+            return try self.step(&buffer)
+        } catch {
+            self.state = .failed(error)
+            throw error
+        }
+    }
+
+    private mutating func step(_ buffer: inout ByteBuffer) throws(WireError) -> OnBytes {
         switch self.state {
         case .head:
             guard self.remainingStreams > 0 else { return .complete }
@@ -115,6 +126,7 @@ package struct DataStreamReader: ~Copyable {
             }
             self.remainingStreams -= 1
             return .end(stream.id)
+        case .failed(let error): throw error
         }
     }
 
@@ -128,6 +140,7 @@ package struct DataStreamReader: ~Copyable {
                 length: stream.length,
                 read: stream.length - remaining
             )
+        case .failed(let error): error
         case .head, .trailer: .connectionClosed
         }
     }

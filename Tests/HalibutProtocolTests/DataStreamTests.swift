@@ -92,6 +92,21 @@ struct DataStreamTests {
         )
     }
 
+    @Test("after an error nothing more is read")
+    func failed() throws {
+        var reader = try DataStreamReader(messageID: "m", streams: [stream], limits: HalibutLimits())
+        for stream in [BSONDataStream(id: UUID(), length: 5), self.stream] {
+            var buffer = ByteBuffer(bytes: frame(stream, Array("hello".utf8)))
+            do throws(WireError) {
+                _ = try reader.read(from: &buffer)
+                Issue.record("\(stream) was read")
+            } catch {
+                #expect(error == .unexpectedStream)
+            }
+        }
+        #expect(reader.connectionClosed() == .unexpectedStream)
+    }
+
     @Test("an end inside a stream says how far it came")
     func closedInside() throws {
         var reader = try DataStreamReader(messageID: "m", streams: [stream], limits: HalibutLimits())
