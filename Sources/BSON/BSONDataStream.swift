@@ -42,7 +42,9 @@ package struct BSONDataStream: Hashable, Sendable {
 
     /// Whether a type name is ours, whatever version and key its assembly carries (halibut.md 6.4).
     private static func isTypeName(_ name: String) -> Bool {
-        name == Self.typeName || name.hasPrefix("\(Self.typeName),")
+        name.hasPrefix(Self.typeName)
+            && (name.utf8.count == Self.typeName.utf8.count
+                || name.utf8.dropFirst(Self.typeName.utf8.count).first == 0x2c)
     }
 }
 

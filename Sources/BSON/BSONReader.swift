@@ -125,8 +125,9 @@ private struct BSONReader {
     }
 
     /// Ill-formed UTF-8 becomes U+FFFD, as in .NET.
-    private mutating func text(_ bytes: some Collection<UInt8>) throws(BSONError) -> String {
-        let text = String(decoding: bytes, as: UTF8.self)
+    private mutating func text(_ bytes: Slice<UnsafeRawBufferPointer>) throws(BSONError) -> String {
+        let bytes = UnsafeRawBufferPointer(rebasing: bytes)
+        let text = KnownTexts.text(bytes) ?? String(decoding: bytes, as: UTF8.self)
         let count = text.utf8.count
         if count > Self.inlineTextBytes { try self.charge(Self.allocationBytes + count) }
         return text

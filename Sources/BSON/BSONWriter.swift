@@ -5,6 +5,17 @@ extension BSONDocument {
     ///
     /// - Throws: For a NUL in a member's name and for a document over 2 GiB, which have no BSON form.
     package func encoded() throws(BSONError) -> [UInt8] {
+        let count = try self.encodedByteCount()
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            self.encode(into: UnsafeMutableRawBufferPointer(buffer))
+            initializedCount = count
+        }
+    }
+
+    /// How many bytes ``encoded()`` returns.
+    ///
+    /// - Throws: As ``encoded()``.
+    package func encodedByteCount() throws(BSONError) -> Int {
         let count = try BSONWriter.size(of: self)
         guard count <= Int(Int32.max) else {
             throw BSONError(
@@ -13,11 +24,13 @@ extension BSONDocument {
                 "The document would be \(count) bytes; at most \(Int32.max) are possible."
             )
         }
-        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
-            var writer = BSONWriter(buffer: UnsafeMutableRawBufferPointer(buffer))
-            writer.write(self)
-            initializedCount = writer.position
-        }
+        return count
+    }
+
+    /// Writes the bytes of ``encoded()`` to memory of at least ``encodedByteCount()`` bytes.
+    package func encode(into buffer: UnsafeMutableRawBufferPointer) {
+        var writer = BSONWriter(buffer: buffer)
+        writer.write(self)
     }
 }
 
@@ -141,7 +154,7 @@ private struct BSONWriter {
         case .document(let document): self.write(document)
         case .array(let values): self.write(values)
         case .binary(let bytes, let subtype): self.write(bytes, subtype: subtype)
-        case .uuid(let uuid): self.write(uuid.dotNetBytes, subtype: 0x04)
+        case .uuid(let uuid): self.write(uuid)
         case .bool(let flag): self.write(integer: UInt8(flag ? 1 : 0))
         case .dateTime(let milliseconds): self.write(integer: milliseconds)
         case .null: break
@@ -181,6 +194,12 @@ private struct BSONWriter {
         self.write(integer: subtype)
         if subtype == 2 { self.write(integer: Int32(bytes.count)) }
         bytes.withUnsafeBytes { self.write(raw: $0) }
+    }
+
+    private mutating func write(_ uuid: UUID) {
+        self.write(integer: Int32(16))
+        self.write(integer: UInt8(0x04))
+        withUnsafeBytes(of: uuid.dotNetOrder) { self.write(raw: $0) }
     }
 
     private mutating func write(raw bytes: UnsafeRawBufferPointer) {

@@ -14,8 +14,15 @@ package enum TimeSpanText {
         let fraction = magnitude % UInt64(Self.ticksPerSecond)
         var text = ticks < 0 ? "-" : ""
         if days > 0 { text += "\(days)." }
-        text += [seconds / 3600, seconds / 60 % 60, seconds % 60].map { Self.padded($0, to: 2) }.joined(separator: ":")
-        if fraction > 0 { text += "." + Self.padded(fraction, to: 7) }
+        Self.append(seconds / 3600, digits: 2, to: &text)
+        text += ":"
+        Self.append(seconds / 60 % 60, digits: 2, to: &text)
+        text += ":"
+        Self.append(seconds % 60, digits: 2, to: &text)
+        if fraction > 0 {
+            text += "."
+            Self.append(fraction, digits: 7, to: &text)
+        }
         return text
     }
 
@@ -108,9 +115,10 @@ package enum TimeSpanText {
         )
     }
 
-    private static func padded(_ number: UInt64, to width: Int) -> String {
+    private static func append(_ number: UInt64, digits width: Int, to text: inout String) {
         let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        for _ in digits.utf8.count..<max(width, digits.utf8.count) { text += "0" }
+        text += digits
     }
 }
 

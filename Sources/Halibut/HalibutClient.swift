@@ -63,10 +63,11 @@ public final class HalibutClient: Sendable {
     ) async throws -> RPCResponse {
         let activity = UUID.random()
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
+        let document = endPoint.wireDocument
         let request = RequestMessage(
-            id: "\(service)::\(method)Async[\(number)] / \(activity.wireText)",
+            id: Self.requestID(service, method, number, activity),
             activityID: activity,
-            endPoint: endPoint.wireDocument,
+            endPoint: document,
             service: service,
             method: method,
             parameters: parameters
@@ -75,6 +76,7 @@ public final class HalibutClient: Sendable {
         try WireStream.check(streams, against: announced)
         let call = OutgoingCall(
             endPoint: endPoint,
+            endPointDocument: document,
             id: request.id,
             message: try Self.encode(request),
             streams: streams,
@@ -127,6 +129,21 @@ public final class HalibutClient: Sendable {
     /// Pooled connections that wait for a call.
     package var idleConnectionCount: Int { self.pool.count }
 
+    /// `IEchoService::SayHelloAsync[1] / 3dbbdab2-…` (halibut.md 7.1).
+    private static func requestID(_ service: String, _ method: String, _ number: UInt64, _ activity: UUID) -> String {
+        // Appending to what has the room already, where interpolation would allocate again and again.
+        var id = ""
+        id.reserveCapacity(service.utf8.count + method.utf8.count + 72)
+        id += service
+        id += "::"
+        id += method
+        id += "Async["
+        id += String(number)
+        id += "] / "
+        id += activity.wireText
+        return id
+    }
+
     /// Encodes on the caller's thread: a large request takes its time, and an event loop has other connections.
     private static func encode(_ request: RequestMessage) throws(HalibutError) -> ByteBuffer {
         do {
@@ -164,7 +181,7 @@ public final class HalibutClient: Sendable {
     // MARK: Listening services
 
     private func dial(_ call: OutgoingCall) async throws -> PollingQueues.Answer {
-        var attempts = ConnectAttempts(endPoint: call.endPoint.wireDocument, now: .now)
+        var attempts = ConnectAttempts(endPoint: call.endPointDocument, now: .now)
         while true {
             let failure: AttemptFailure
             switch await self.attempt(call) {
@@ -223,21 +240,10 @@ public final class HalibutClient: Sendable {
     }
 }
 
-extension UUID {
-    /// A random one; `UUID()` opens, reads and closes `/dev/urandom` each time.
-    fileprivate static func random() -> UUID {
-        let halves = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
-        var bytes = halves.flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (8 * $0)) } }
-        // Version 4 and variant (RFC 9562 5.4).
-        bytes[7] = bytes[7] & 0x0f | 0x40
-        bytes[8] = bytes[8] & 0x3f | 0x80
-        return UUID(dotNetBytes: bytes) ?? UUID()
-    }
-}
-
 /// A call on its way out.
 struct OutgoingCall: Sendable {
     let endPoint: ServiceEndPoint
+    let endPointDocument: EndPointDocument
     let id: String
     /// The encoded request.
     let message: ByteBuffer

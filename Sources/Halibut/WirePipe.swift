@@ -14,6 +14,8 @@ import Musl
 /// Why not `NIOAsyncChannel`: back-pressure here is by bytes, not by buffers; a cancelled wait leaves the connection
 /// usable (so that `END` can still be sent); and a connection that waits for work can be watched without being read.
 final class WirePipe: Sendable {
+    /// Room for one buffer: there is always one place more than there are buffers.
+    private static let inboundCapacity = 2
     /// Plaintext that may wait for the task before we stop reading from the socket.
     static let inboundHighWatermark = 512 * 1024
     /// Bytes handed to the event loop and not yet written before a writer has to wait.
@@ -22,7 +24,7 @@ final class WirePipe: Sendable {
     private static let closeTimeout = Duration.seconds(10)
 
     private struct State {
-        var inbound = CircularBuffer<ByteBuffer>(initialCapacity: 1)
+        var inbound = CircularBuffer<ByteBuffer>(initialCapacity: WirePipe.inboundCapacity)
         var inboundBytes = 0
         var readIsHeld = false
         var outboundBytes = 0
@@ -82,16 +84,16 @@ final class WirePipe: Sendable {
         }
     }
 
-    /// Everything that has come since the last call; waits for the first byte.
+    /// The next bytes that have come; waits for them.
     ///
     /// Throws why the connection ended.
-    func receive() async throws -> CircularBuffer<ByteBuffer> {
+    func receive() async throws -> ByteBuffer {
         while true {
             let outcome = self.state.withLock { Self.take(&$0) }
             switch outcome {
-            case .received(let buffers, let resumeReading):
+            case .received(let buffer, let resumeReading):
                 if resumeReading { self.channel.eventLoop.execute { self.channel.read() } }
-                return buffers
+                return buffer
             case .ended(let error): throw error
             case .nothing:
                 try Task.checkCancellation()
@@ -101,19 +103,22 @@ final class WirePipe: Sendable {
     }
 
     private enum Taken {
-        case received(CircularBuffer<ByteBuffer>, resumeReading: Bool)
+        case received(ByteBuffer, resumeReading: Bool)
         case ended(any Error)
         case nothing
     }
 
     private static func take(_ state: inout State) -> Taken {
-        guard state.inboundBytes > 0 else { return state.inputEnded.map { .ended($0) } ?? .nothing }
-        let buffers = state.inbound
-        state.inbound = CircularBuffer(initialCapacity: 1)
-        state.inboundBytes = 0
-        let resume = state.readIsHeld
-        state.readIsHeld = false
-        return .received(buffers, resumeReading: resume)
+        guard let buffer = state.inbound.popFirst() else { return state.inputEnded.map { .ended($0) } ?? .nothing }
+        state.inboundBytes -= buffer.readableBytes
+        // A connection that has carried a stream keeps no room for its buffers.
+        if state.inbound.isEmpty, state.inbound.capacity > Self.inboundCapacity {
+            state.inbound = CircularBuffer(initialCapacity: Self.inboundCapacity)
+        }
+        // Not at once, or each buffer taken would start another read.
+        let resume = state.readIsHeld && state.inboundBytes <= Self.inboundHighWatermark / 2
+        if resume { state.readIsHeld = false }
+        return .received(buffer, resumeReading: resume)
     }
 
     /// Whether bytes or the end have come and not been received yet.

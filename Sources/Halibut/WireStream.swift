@@ -16,7 +16,6 @@ final class WireStream {
     private let spool: SpoolDirectory
     /// What has been received and not been parsed: one buffer for all readers (halibut.md 5.3).
     private var buffer = ByteBuffer()
-    private var received = CircularBuffer<ByteBuffer>(initialCapacity: 1)
     private var decoder: MessageDecoder
 
     init(pipe: WirePipe, limits: HalibutLimits, spool: SpoolDirectory) {
@@ -26,13 +25,12 @@ final class WireStream {
     }
 
     /// Whether nothing has been received that nobody asked for.
-    var isDrained: Bool { self.buffer.readableBytes == 0 && self.received.isEmpty && !self.pipe.hasNews }
+    var isDrained: Bool { self.buffer.readableBytes == 0 && !self.pipe.hasNews }
 
     // MARK: Reading
 
     private func fill() async throws {
-        if self.received.isEmpty { self.received = try await self.pipe.receive() }
-        var next = self.received.removeFirst()
+        var next = try await self.pipe.receive()
         if self.buffer.readableBytes == 0 {
             self.buffer = next
         } else {

@@ -33,8 +33,12 @@ package enum ControlLine: Hashable, Sendable {
 
     /// Appends the line and its CR LF.
     package func write(to buffer: inout ByteBuffer) {
-        buffer.writeString(self.text)
-        buffer.writeStaticString("\r\n")
+        switch self {
+        case .next: buffer.writeStaticString("NEXT\r\n")
+        case .proceed: buffer.writeStaticString("PROCEED\r\n")
+        case .end: buffer.writeStaticString("END\r\n")
+        case .other(let text): buffer.writeString("\(text)\r\n")
+        }
     }
 }
 

@@ -80,13 +80,38 @@ enum StoredBlock {
     /// decompressing them would take longer than all the rest of a small call's encoding.
     static let maximumBytes = 1024
 
-    static func write(_ bytes: [UInt8], to output: inout ByteBuffer) {
-        let length = UInt16(bytes.count)
-        output.reserveCapacity(minimumWritableBytes: 5 + bytes.count)
+    static let headBytes = 5
+
+    /// Writes the head and as many bytes as `body` fills, which is all that it is given.
+    static func write(
+        byteCount: Int,
+        to output: inout ByteBuffer,
+        _ body: (UnsafeMutableRawBufferPointer) -> Void
+    ) {
+        let length = UInt16(byteCount)
+        output.reserveCapacity(minimumWritableBytes: Self.headBytes + byteCount)
         output.writeInteger(UInt8(0x01))
         output.writeInteger(length, endianness: .little)
         output.writeInteger(~length, endianness: .little)
-        output.writeBytes(bytes)
+        unsafe output.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount) { target in
+            unsafe body(UnsafeMutableRawBufferPointer(rebasing: target[..<byteCount]))
+            return byteCount
+        }
+    }
+
+    /// Takes the bytes of a whole block off the input; `nil`, and nothing taken, when another kind of block follows, or
+    /// not all of it, or one that we would not have written.
+    static func read(from input: inout ByteBuffer) -> ByteBuffer? {
+        guard
+            let (head, length, complement) = input.peekMultipleIntegers(
+                endianness: .little,
+                as: (UInt8, UInt16, UInt16).self
+            ),
+            head == 0x01, complement == ~length, length <= Self.maximumBytes,
+            let block = input.getSlice(at: input.readerIndex + Self.headBytes, length: Int(length))
+        else { return nil }
+        input.moveReaderIndex(forwardBy: Self.headBytes + Int(length))
+        return block
     }
 }
 

@@ -7,6 +7,8 @@ package struct EndPointURI: Hashable, Sendable, CustomStringConvertible {
     /// A name, an IPv4 address or an IPv6 address without its brackets.
     package let host: String
     package let port: Int?
+    /// The text form, ending in a slash.
+    package let text: String
 
     package init?(_ text: String) {
         guard let colon = text.firstRange(of: "://") else { return nil }
@@ -16,15 +18,15 @@ package struct EndPointURI: Hashable, Sendable, CustomStringConvertible {
         guard let (host, port) = Self.split(authority[...]), !host.isEmpty,
             !host.unicodeScalars.contains(where: { $0.properties.isWhitespace || "@[]".unicodeScalars.contains($0) })
         else { return nil }
-        self.scheme = scheme
-        self.host = host.lowercased()
-        self.port = port == Self.defaultPorts[scheme] ? nil : port
+        self.init(scheme: scheme, host: host, port: port)
     }
 
     package init(scheme: String, host: String, port: Int?) {
         self.scheme = scheme
         self.host = host.lowercased()
         self.port = port == Self.defaultPorts[scheme] ? nil : port
+        let printedHost = self.host.contains(":") ? "[\(self.host)]" : self.host
+        self.text = "\(scheme)://\(printedHost)\(self.port.map { ":\($0)" } ?? "")/"
     }
 
     /// Ports that .NET leaves out of the text.
@@ -58,11 +60,9 @@ package struct EndPointURI: Hashable, Sendable, CustomStringConvertible {
     /// The port to dial.
     package var dialledPort: Int { self.port ?? Self.defaultPorts[self.scheme] ?? 10_933 }
 
-    /// The text form, ending in a slash.
-    package var text: String {
-        let host = self.host.contains(":") ? "[\(self.host)]" : self.host
-        return "\(self.scheme)://\(host)\(self.port.map { ":\($0)" } ?? "")/"
-    }
+    /// The text says it all.
+    package static func == (left: EndPointURI, right: EndPointURI) -> Bool { left.text == right.text }
+    package func hash(into hasher: inout Hasher) { hasher.combine(self.text) }
 
     package var description: String { self.text }
 }

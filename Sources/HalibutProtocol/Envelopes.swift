@@ -52,15 +52,15 @@ package struct RequestMessage: Hashable, Sendable {
     }
 
     package var document: BSONDocument {
-        [
-            "$type": .string(Self.typeName),
-            "id": .string(self.id),
-            "activityId": .uuid(self.activityID),
-            "endpoint": self.endPoint.map { .document($0.document) } ?? .null,
-            "service": .string(self.service),
-            "method": .string(self.method),
-            "params": .array(self.parameters),
-        ]
+        BSONDocument(elements: [
+            .init(key: "$type", value: .string(Self.typeName)),
+            .init(key: "id", value: .string(self.id)),
+            .init(key: "activityId", value: .uuid(self.activityID)),
+            .init(key: "endpoint", value: self.endPoint.map { .document($0.document) } ?? .null),
+            .init(key: "service", value: .string(self.service)),
+            .init(key: "method", value: .string(self.method)),
+            .init(key: "params", value: .array(self.parameters)),
+        ])
     }
 
     /// Every data stream announced in the parameters, in wire order.
@@ -101,16 +101,17 @@ package struct ResponseMessage: Hashable, Sendable {
     }
 
     package var document: BSONDocument {
-        var document: BSONDocument = ["$type": .string(Self.typeName), "id": .string(self.id)]
-        switch self.outcome {
-        case .result(let value):
-            document.elements.append(.init(key: "error", value: .null))
-            document.elements.append(.init(key: "result", value: value))
-        case .error(let error):
-            document.elements.append(.init(key: "error", value: .document(error.document)))
-            document.elements.append(.init(key: "result", value: .null))
-        }
-        return document
+        let (error, result): (BSONValue, BSONValue) =
+            switch self.outcome {
+            case .result(let value): (.null, value)
+            case .error(let error): (.document(error.document), .null)
+            }
+        return BSONDocument(elements: [
+            .init(key: "$type", value: .string(Self.typeName)),
+            .init(key: "id", value: .string(self.id)),
+            .init(key: "error", value: error),
+            .init(key: "result", value: result),
+        ])
     }
 
     package var dataStreams: [BSONDataStream] {
@@ -175,18 +176,18 @@ package struct EndPointDocument: Hashable, Sendable {
     }
 
     var document: BSONDocument {
-        [
-            "PollingRequestQueueTimeout": .string(self.pollingRequestQueueTimeout.timeSpanText),
-            "RetryListeningSleepInterval": .string(self.retryListeningSleepInterval.timeSpanText),
-            "RetryCountLimit": .int32(self.retryCountLimit),
-            "ConnectionErrorRetryTimeout": .string(self.connectionErrorRetryTimeout.timeSpanText),
-            "TcpClientConnectTimeout": .string(self.tcpClientConnectTimeout.timeSpanText),
-            "BaseUri": .string(self.baseURI),
-            "RemoteThumbprint": self.remoteThumbprint.map(BSONValue.string) ?? .null,
-            "Proxy": .null,
-            "ForceResolveHost": .null,
-            "IsWebSocketEndpoint": .bool(false),
-        ]
+        BSONDocument(elements: [
+            .init(key: "PollingRequestQueueTimeout", value: .string(self.pollingRequestQueueTimeout.timeSpanText)),
+            .init(key: "RetryListeningSleepInterval", value: .string(self.retryListeningSleepInterval.timeSpanText)),
+            .init(key: "RetryCountLimit", value: .int32(self.retryCountLimit)),
+            .init(key: "ConnectionErrorRetryTimeout", value: .string(self.connectionErrorRetryTimeout.timeSpanText)),
+            .init(key: "TcpClientConnectTimeout", value: .string(self.tcpClientConnectTimeout.timeSpanText)),
+            .init(key: "BaseUri", value: .string(self.baseURI)),
+            .init(key: "RemoteThumbprint", value: self.remoteThumbprint.map(BSONValue.string) ?? .null),
+            .init(key: "Proxy", value: .null),
+            .init(key: "ForceResolveHost", value: .null),
+            .init(key: "IsWebSocketEndpoint", value: .bool(false)),
+        ])
     }
 }
 

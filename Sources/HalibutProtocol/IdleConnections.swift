@@ -24,8 +24,10 @@ where Connection.ID: Sendable {
 
     /// Gives the connection used last: the most likely to live.
     package mutating func take(_ key: Key) -> Connection? {
-        guard let last = self.connections[key]?.last else { return nil }
-        return self.remove(last.id, key)
+        guard var idle = self.connections.removeValue(forKey: key) else { return nil }
+        let last = idle.popLast()
+        if !idle.isEmpty { self.connections[key] = idle }
+        return last
     }
 
     /// A connection's time is up, or it has ended; `nil` when it is not here any longer.

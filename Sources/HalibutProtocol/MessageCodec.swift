@@ -38,6 +38,12 @@ package struct MessageDecoder: ~Copyable {
         bound: Int = .max
     ) throws(WireError) -> MessageContent? {
         guard input.readableBytes > 0 || self.isInsideMessage else { return nil }
+        if !self.isInsideMessage, bound >= StoredBlock.maximumBytes, let block = StoredBlock.read(from: &input) {
+            self.compressedBytes = StoredBlock.headBytes + block.readableBytes
+            self.inflated = block
+            try self.checkSize()
+            return try self.finish()
+        }
         let inflater: RawInflater
         if let started = self.inflater { inflater = started } else { inflater = try Self.startInflater() }
         self.inflater = inflater
@@ -116,16 +122,24 @@ extension MessageContent {
 
     /// The envelope document, not compressed.
     package func bsonBytes() throws(WireError) -> [UInt8] {
-        let value: BSONValue =
-            switch self {
-            case .null: .null
-            case .document(let document): .document(document)
-            }
         do {
-            return try BSONDocument(elements: [.init(key: "Message", value: value)]).encoded()
+            return try self.envelope.encoded()
         } catch {
-            throw .invalidMessage("The message cannot be written: \(error)")
+            throw .notWritable(error)
         }
+    }
+
+    fileprivate var envelope: BSONDocument {
+        switch self {
+        case .null: BSONDocument(elements: [.init(key: "Message", value: .null)])
+        case .document(let document): BSONDocument(elements: [.init(key: "Message", value: .document(document))])
+        }
+    }
+}
+
+extension WireError {
+    fileprivate static func notWritable(_ error: BSONError) -> WireError {
+        .invalidMessage("The message cannot be written: \(error)")
     }
 }
 
@@ -135,8 +149,17 @@ package struct MessageEncoder: Sendable {
 
     /// Appends a whole message; it must go out before anything waits for an answer.
     package func encode(_ content: MessageContent, into buffer: inout ByteBuffer) throws(WireError) {
+        let envelope = content.envelope
+        let count: Int
+        do {
+            count = try envelope.encodedByteCount()
+        } catch {
+            throw .notWritable(error)
+        }
+        guard count > StoredBlock.maximumBytes else {
+            return unsafe StoredBlock.write(byteCount: count, to: &buffer) { unsafe envelope.encode(into: $0) }
+        }
         let bytes = try content.bsonBytes()
-        guard bytes.count > StoredBlock.maximumBytes else { return StoredBlock.write(bytes, to: &buffer) }
         let deflater = IdleZlib.takeDeflater()
         try deflater.deflate(bytes, into: &buffer)
         IdleZlib.giveBack(deflater)

@@ -33,7 +33,20 @@ public struct Thumbprint: Hashable, Sendable, CustomStringConvertible, Codable {
 
     /// 40 upper-case hexadecimal digits.
     public var description: String {
-        Self.hex(high, digits: 16) + Self.hex(middle, digits: 16) + Self.hex(UInt64(low), digits: 8)
+        let digits: StaticString = "0123456789ABCDEF"
+        // Every call carries one: made in one go, it costs one allocation.
+        return unsafe String(unsafeUninitializedCapacity: 2 * Self.byteCount) { text in
+            for position in 0..<16 {
+                let shift = UInt64(60 - 4 * position)
+                unsafe text[position] = digits.utf8Start[Int(self.high >> shift & 0x0f)]
+                unsafe text[16 + position] = digits.utf8Start[Int(self.middle >> shift & 0x0f)]
+            }
+            for position in 0..<8 {
+                let shift = UInt32(28 - 4 * position)
+                unsafe text[32 + position] = digits.utf8Start[Int(self.low >> shift & 0x0f)]
+            }
+            return 2 * Self.byteCount
+        }
     }
 
     /// Reads the text form.
@@ -50,10 +63,5 @@ public struct Thumbprint: Hashable, Sendable, CustomStringConvertible, Codable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
-    }
-
-    private static func hex(_ value: UInt64, digits: Int) -> String {
-        let text = String(value, radix: 16, uppercase: true)
-        return String(repeating: "0", count: digits - text.count) + text
     }
 }

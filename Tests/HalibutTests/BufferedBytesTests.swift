@@ -47,7 +47,7 @@ struct BufferedBytesTests {
         try await meter.inbound.until { $0.held >= WirePipe.inboundHighWatermark }
         var received = 0
         while received < Self.streamBytes {
-            let count = try await near.pipe.receive().reduce(0) { $0 + $1.readableBytes }
+            let count = try await near.pipe.receive().readableBytes
             received += count
             meter.inbound.change { $0.held -= count }
         }
