@@ -18,8 +18,46 @@ public final class PollingQueues: Sendable {
         let message: ByteBuffer
         let streams: [OutgoingDataStream]
         let announced: [BSONDataStream]
-        let pickupDeadline: NIODeadline
+        let pickup: PickupTimer
         let queued = ContinuousClock.now
+    }
+
+    /// When a call must have been collected.
+    ///
+    /// Set only when the call has to wait: the event loop is another thread as a rule, and waking it costs as much as
+    /// half of a small call.
+    final class PickupTimer: Sendable {
+        private enum State {
+            case idle
+            case running(Scheduled<Void>)
+            case ended
+        }
+
+        let deadline: NIODeadline
+        private let eventLoop: any EventLoop
+        private let state = Mutex(State.idle)
+
+        init(deadline: NIODeadline, eventLoop: any EventLoop) {
+            self.deadline = deadline
+            self.eventLoop = eventLoop
+        }
+
+        /// Sets the timer, if that has not been done and the call has not ended.
+        func start(_ expired: @escaping @Sendable () -> Void) {
+            self.state.withLock { state in
+                guard case .idle = state else { return }
+                state = .running(self.eventLoop.scheduleTask(deadline: self.deadline, expired))
+            }
+        }
+
+        /// The call has ended.
+        func cancel() {
+            let last = self.state.withLock { state in
+                defer { state = .ended }
+                return state
+            }
+            if case .running(let timer) = last { timer.cancel() }
+        }
     }
 
     /// Calls of one subscription that nobody has collected yet.
@@ -102,17 +140,16 @@ public final class PollingQueues: Sendable {
         eventLoop: any EventLoop
     ) async throws -> Answer {
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
-        let deadline = NIODeadline.now() + TimeAmount(pickupTimeout)
+        let pickup = PickupTimer(deadline: .now() + TimeAmount(pickupTimeout), eventLoop: eventLoop)
         let call = Call(
             number: number,
             id: id,
             message: message,
             streams: streams,
             announced: announced,
-            pickupDeadline: deadline
+            pickup: pickup
         )
-        let timer = eventLoop.scheduleTask(deadline: deadline) { self.pickupTimedOut(uri, number) }
-        defer { timer.cancel() }
+        defer { pickup.cancel() }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in self.enqueue(uri, call, continuation) }
         } onCancel: {
@@ -132,9 +169,15 @@ public final class PollingQueues: Sendable {
             }
         }
         if cancelled { return continuation.resume(throwing: Failure.cancelledWhileConnecting) }
-        taker?.resume(returning: call)
+        self.give(call, uri, to: taker)
         // Cancelled before it was queued, but after we looked: nobody else will say so again.
         if Task.isCancelled { self.cancel(uri, call.number) }
+    }
+
+    /// Gives the call to a connection that waits for one, or sets its timer.
+    private func give(_ call: Call, _ uri: EndPointURI, to taker: CheckedContinuation<Call?, Never>?) {
+        if let taker { return taker.resume(returning: call) }
+        call.pickup.start { self.pickupTimedOut(uri, call.number) }
     }
 
     private func pickupTimedOut(_ uri: EndPointURI, _ number: UInt64) {
@@ -216,13 +259,13 @@ public final class PollingQueues: Sendable {
     /// No byte of the call was sent on a connection that turned out to be dead: somebody else shall take it.
     func putBack(_ call: Call, _ uri: EndPointURI) {
         // The timer may have rung while the call was taken.
-        if call.pickupDeadline <= .now() { return self.complete(call, uri, .failure(Failure.pickupTimeout)) }
+        if call.pickup.deadline <= .now() { return self.complete(call, uri, .failure(Failure.pickupTimeout)) }
         let taker = self.change(uri) { queue -> CheckedContinuation<Call?, Never>? in
             queue.carriers.removeValue(forKey: call.number)
             guard case .handOver(let waiter)? = queue.machine.putBack(call.number) else { return nil }
             return queue.handOver(call.number, to: waiter)
         }
-        taker?.resume(returning: call)
+        self.give(call, uri, to: taker)
     }
 }
 
