@@ -107,7 +107,8 @@ struct StopAndCancelTests {
             #expect(error.phase == .connecting)
             #expect(error.message == "The Request was cancelled while Connecting.")
             #expect(fixture.service.received.isEmpty)
-            await fixture.forwarder.connections.last?.apply(.reset)
+            // Only now has the polling service's connection come so far, perhaps.
+            try await fixture.forwarder.brokenConnection().apply(.reset)
         }
     }
 
