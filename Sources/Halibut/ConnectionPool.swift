@@ -29,11 +29,14 @@ final class PooledConnection: Sendable, Identifiable {
     }
 
     /// Makes a call: identifies or tests the connection, sends the request, waits for its response (halibut.md 3.3).
+    ///
+    /// The connection cannot be used again when more than the response came, or its end did: the call is answered all the
+    /// same, and must not be made twice.
     func exchange(
         _ call: OutgoingCall,
         limits: HalibutLimits,
         spool: SpoolDirectory
-    ) async throws -> PollingQueues.Answer {
+    ) async throws -> (answer: PollingQueues.Answer, isReusable: Bool) {
         let stream = WireStream(pipe: self.pipe, limits: limits, spool: spool)
         try await self.prepare(stream, limits)
         // From the next line on the service may have executed the call, whatever becomes of it.
@@ -51,8 +54,8 @@ final class PooledConnection: Sendable, Identifiable {
         if case .closeWithError(let error) = self.machine.withLock({ $0.responseRead(id: response?.0.id) }) {
             throw error
         }
-        guard let response, stream.isDrained else { throw WireError.noResponse }
-        return response
+        guard let response else { throw WireError.noResponse }
+        return (response, stream.isDrained)
     }
 
     /// Identifies, or tests with `NEXT`: afterwards a request may be sent.

@@ -224,8 +224,12 @@ public final class HalibutClient: Sendable {
     private func attempt(_ call: OutgoingCall, on connection: PooledConnection) async -> Attempt {
         await LoopExecutor.run(on: connection.pipe.channel.eventLoop) {
             do {
-                let answer = try await connection.exchange(call, limits: self.limits, spool: self.spool)
-                self.pool.put(connection, PoolKey(call.endPoint))
+                let (answer, isReusable) = try await connection.exchange(call, limits: self.limits, spool: self.spool)
+                if isReusable {
+                    self.pool.put(connection, PoolKey(call.endPoint))
+                } else {
+                    connection.pipe.close()
+                }
                 return .answered(answer)
             } catch {
                 connection.pipe.abort(error)
