@@ -45,7 +45,10 @@ final class ListenerSession {
 
     private func run() async {
         do {
-            try await self.open()
+            if let peer = try await self.open() {
+                defer { self.configuration.trust.ended(peer, connection: self.pipe.id) }
+                try await self.serve(peer)
+            }
         } catch {
             self.logEnd(error)
         }
@@ -93,19 +96,31 @@ final class ListenerSession {
         )
     }
 
-    private func open() async throws {
+    // What can return before the connection waits for work does: the frames below an idle connection's wait are most of
+    // what our own code costs it.
+
+    /// Finds out who has connected; nothing unless it is somebody whom we trust.
+    @inline(never)
+    private func open() async throws -> Thumbprint? {
         let details = try await self.pipe.waitUntilEstablished()
         self.observer?.handshakeCompleted(ObservedHandshake(details, isDialler: false))
         switch self.machine.openingRead(try await self.stream.readOpening()) {
-        case .closeSilently: return
-        case .sendFriendlyPageThenClose: return try await self.sendFriendlyPage()
+        case .closeSilently: return nil
+        case .sendFriendlyPageThenClose:
+            try await self.sendFriendlyPage()
+            return nil
         case .authorise: break
         }
-        guard let peer = details.peer?.thumbprint else { return self.logAnonymous() }
-        guard case .readIdentity = self.machine.authorised(self.admit(peer)) else { return self.logUntrusted(peer) }
-        defer { self.configuration.trust.ended(peer, connection: self.pipe.id) }
+        guard let peer = details.peer?.thumbprint else {
+            self.logAnonymous()
+            return nil
+        }
+        guard case .readIdentity = self.machine.authorised(self.admit(peer)) else {
+            self.logUntrusted(peer)
+            return nil
+        }
         self.logger[metadataKey: "peer.thumbprint"] = "\(peer)"
-        try await self.identify(peer)
+        return peer
     }
 
     @inline(never)
@@ -135,7 +150,7 @@ final class ListenerSession {
         return trust.admit(peer, connection: pipe.id, abort: abort)
     }
 
-    private func identify(_ peer: Thumbprint) async throws {
+    private func serve(_ peer: Thumbprint) async throws {
         switch self.machine.identityRead(try await self.stream.readIdentity()) {
         case .sendIdentityThenReadRequest: try await self.serveClient(peer)
         case .lease(let subscription): try await self.serveSubscriber(subscription, peer)
@@ -147,6 +162,7 @@ final class ListenerSession {
     }
 
     /// The answer to a browser; we read on for a moment, so that a reset does not destroy it (halibut.md 2.8).
+    @inline(never)
     private func sendFriendlyPage() async throws {
         let page = self.configuration.friendlyPage.response
         try await self.stream.send { $0.writeImmutableBuffer(page) }
@@ -161,6 +177,7 @@ final class ListenerSession {
 
     // MARK: Clients
 
+    @inline(never)
     private func serveClient(_ peer: Thumbprint) async throws {
         guard let dispatcher = self.configuration.dispatcher else {
             self.logger.warning("A client connected, but nothing can be called here")
@@ -199,6 +216,7 @@ final class ListenerSession {
     }
 
     /// Waits for `NEXT`; false when the dialler is done.
+    @inline(never)
     private func proceed(timeout: Duration) async throws -> Bool {
         let line: ControlLine
         do {
@@ -230,7 +248,13 @@ final class ListenerSession {
         self.identified(peer, subscription: subscription)
         try await self.stream.send { RemoteIdentity.server.write(to: &$0) }
         while true {
-            guard try await self.exchange(queues, subscription) else { return }
+            guard self.stream.isDrained else { return }
+            let taken = try await queues.take(
+                subscription,
+                by: self.pipe,
+                timeout: self.configuration.limits.pollingQueueWaitTimeout
+            )
+            guard try await self.exchange(taken, queues, subscription) else { return }
             guard try await self.proceed(timeout: self.configuration.limits.heartbeatTimeout) else {
                 if self.pipe.hasTimedOut {
                     self.logger.info(
@@ -272,16 +296,15 @@ final class ListenerSession {
         }
     }
 
-    /// Sends the next request, or a NUL request when there is none in time.
+    /// Sends the request that was taken, or a NUL request when there was none in time.
     ///
     /// False when the subscriber has gone.
-    private func exchange(_ queues: PollingQueues, _ subscription: EndPointURI) async throws -> Bool {
-        guard self.stream.isDrained else { return false }
-        let taken = try await queues.take(
-            subscription,
-            by: self.pipe,
-            timeout: self.configuration.limits.pollingQueueWaitTimeout
-        )
+    @inline(never)
+    private func exchange(
+        _ taken: PollingQueues.Call?,
+        _ queues: PollingQueues,
+        _ subscription: EndPointURI
+    ) async throws -> Bool {
         switch self.machine.requestTaken(id: taken?.id, peerHasNews: self.pipe.hasNews) {
         case .closeQuietly: return false
         case .closeWithError(let error): throw error
@@ -298,6 +321,7 @@ final class ListenerSession {
     }
 
     /// Sends a request and waits for its response; false when there is none.
+    @inline(never)
     private func carry(
         _ call: PollingQueues.Call,
         _ queues: PollingQueues,

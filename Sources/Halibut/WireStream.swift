@@ -143,6 +143,7 @@ final class WireStream {
     }
 
     /// Streams are received before anybody looks at the call, so that a bad call does not cost the connection.
+    @inline(never)
     private func readStreams(
         messageID: String,
         _ announced: [BSONDataStream]
@@ -224,6 +225,7 @@ final class WireStream {
         try await self.send { $0.writeBytes(MessageEncoder.nullMessage) }
     }
 
+    @inline(never)
     private func send(_ stream: OutgoingDataStream, messageID: String, prefix buffer: inout ByteBuffer) async throws {
         let frame = BSONDataStream(id: stream.id, length: stream.length)
         DataStreamFraming.writeHead(frame, to: &buffer)

@@ -2,15 +2,12 @@ internal import COpenSSL
 
 /// The certificate that the other side showed; nothing in it is checked, trust compares ``thumbprint`` only.
 package struct PeerCertificate: Sendable, Hashable {
-    /// The certificate as received.
-    package let der: [UInt8]
     package let thumbprint: Thumbprint
     /// The subject in .NET's spelling, empty when it cannot be read.
     package let subject: String
 
-    /// Takes a certificate's DER as received.
+    /// Takes a certificate's DER as received, and does not keep it: each idle connection would.
     package init(der: [UInt8]) {
-        self.der = der
         self.thumbprint = Thumbprint(certificateDER: der)
         self.subject = Certificate(der: der)?.subject ?? ""
     }
