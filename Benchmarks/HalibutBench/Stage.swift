@@ -8,7 +8,7 @@ import SecureTransport
 /// What both sides share: a folder in memory, one on disk for the spools, and a certificate for each.
 struct Stage {
     let folder: URL
-    private let disk: URL
+    let disk: URL
     let client: TLSIdentity
     let service: TLSIdentity
 

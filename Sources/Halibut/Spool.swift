@@ -1,10 +1,11 @@
 import FoundationEssentials
+import NIOCore
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+package import Glibc
 #else
-import Musl
+package import Musl
 #endif
 
 /// A private directory (mode 0700) for the data streams of calls under way.
@@ -15,8 +16,8 @@ public final class SpoolDirectory: Sendable {
     private let parent: String
     private let path = Mutex<String?>(nil)
     private let counter = Atomic<UInt64>(0)
-    /// The system call write(2), or a test's: how many bytes were written, or the negative error number.
-    fileprivate let writeBytes: @Sendable (CInt, UnsafeRawBufferPointer) -> Int
+    /// The system call writev(2), or a test's: how many bytes were written, or the negative error number.
+    fileprivate let writeVectors: @Sendable (CInt, UnsafeBufferPointer<iovec>) -> Int
     fileprivate let reservedBytes = Atomic<Int64>(0)
 
     /// What the data streams of calls under way take here, or are about to.
@@ -24,15 +25,15 @@ public final class SpoolDirectory: Sendable {
 
     /// Spools below `parent`; by default the directory for temporary files.
     public convenience init(parent: String? = nil) {
-        self.init(parent: parent) { descriptor, bytes in
-            let count = write(descriptor, bytes.baseAddress, bytes.count)
+        self.init(parent: parent) { descriptor, vectors in
+            let count = writev(descriptor, vectors.baseAddress, CInt(vectors.count))
             return count < 0 ? -Int(errno) : count
         }
     }
 
-    package init(parent: String?, writeBytes: @escaping @Sendable (CInt, UnsafeRawBufferPointer) -> Int) {
+    package init(parent: String?, writeVectors: @escaping @Sendable (CInt, UnsafeBufferPointer<iovec>) -> Int) {
         self.parent = parent ?? FileManager.default.temporaryDirectory.path
-        self.writeBytes = writeBytes
+        self.writeVectors = writeVectors
     }
 
     deinit {
@@ -87,6 +88,9 @@ public final class SpoolDirectory: Sendable {
 
 /// One spooled stream; the file goes with the object.
 final class SpoolFile: Sendable {
+    /// Buffers per system call.
+    private static let vectorsPerWrite = 16
+
     private enum Fate {
         case kept
         /// Moved to where a receiver wanted it, or on its way there.
@@ -114,15 +118,44 @@ final class SpoolFile: Sendable {
         self.remove()
     }
 
-    /// Appends bytes; blocks, so it is called off the event loop.
-    func append(_ bytes: UnsafeRawBufferPointer) throws(HalibutError) {
-        guard let descriptor = self.descriptor.withLock({ $0 }) else { throw .file("write", self.path, EBADF) }
-        var rest = bytes[...]
+    /// Appends bytes, by few system calls; blocks, so it is called off the event loop.
+    func append(_ buffers: [ByteBuffer]) throws {
+        guard let descriptor = self.descriptor.withLock({ $0 }) else {
+            throw HalibutError.file("write", self.path, EBADF)
+        }
+        for start in stride(from: 0, to: buffers.count, by: Self.vectorsPerWrite) {
+            try Self.withVectors(buffers[start...].prefix(Self.vectorsPerWrite)) { vectors in
+                try self.write(vectors, to: descriptor)
+            }
+        }
+    }
+
+    private static func withVectors(
+        _ buffers: ArraySlice<ByteBuffer>,
+        behind vectors: [iovec] = [],
+        _ body: ([iovec]) throws -> Void
+    ) throws {
+        guard let buffer = buffers.first else { return try body(vectors) }
+        try buffer.withUnsafeReadableBytes { bytes in
+            let vector = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+            try Self.withVectors(buffers.dropFirst(), behind: vectors + [vector], body)
+        }
+    }
+
+    private func write(_ vectors: [iovec], to descriptor: CInt) throws(HalibutError) {
+        var rest = vectors[...]
         while !rest.isEmpty {
-            let count = self.directory.writeBytes(descriptor, UnsafeRawBufferPointer(rebasing: rest))
+            var count = rest.withUnsafeBufferPointer { self.directory.writeVectors(descriptor, $0) }
             if count == -Int(EINTR) { continue }
             guard count >= 0 else { throw .file("write", self.path, CInt(-count)) }
-            rest = rest.dropFirst(count)
+            while let next = rest.first, count >= next.iov_len {
+                count -= next.iov_len
+                rest.removeFirst()
+            }
+            if count > 0 {
+                rest[rest.startIndex].iov_base += count
+                rest[rest.startIndex].iov_len -= count
+            }
         }
     }
 

@@ -45,6 +45,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     private let handshakeTimeout: TimeAmount?
     private let speaksFirst: Bool
     private var pending = PendingWrites()
+    private var plaintextBuffers = PlaintextBuffers()
     /// A flush came while writes had to wait.
     private var flushRequested = false
     /// Someone asked for data and got none so far.
@@ -165,8 +166,12 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     private func deliver(_ context: ChannelHandlerContext, _ session: TLSSession) {
         guard session.unreadPlaintextBound > 0 else { return }
-        var plaintext = context.channel.allocator.buffer(capacity: session.unreadPlaintextBound)
+        var plaintext = plaintextBuffers.take(
+            capacity: session.unreadPlaintextBound,
+            allocator: context.channel.allocator
+        )
         let result = session.read(into: &plaintext)
+        plaintextBuffers.keep(plaintext)
         sendOutput(context, session)
         if plaintext.readableBytes > 0 {
             readRequested = false

@@ -240,15 +240,11 @@ final class Disk: Sendable {
     }
 
     /// As `SpoolDirectory` wants it.
-    func write(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+    func write(_ descriptor: CInt, _ vectors: UnsafeBufferPointer<iovec>) -> Int {
         if self.isFull { return -Int(ENOSPC) }
-        let count = systemWrite(descriptor, bytes.baseAddress, bytes.count)
+        let count = writev(descriptor, vectors.baseAddress, CInt(vectors.count))
         return count < 0 ? -Int(errno) : count
     }
-}
-
-private func systemWrite(_ descriptor: CInt, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
-    write(descriptor, bytes, count)
 }
 
 /// Where the records of a clean conversation lie: two calls over one connection.
