@@ -71,7 +71,7 @@ final class PooledConnection: Sendable, Identifiable {
             let identity = try await stream.readIdentity()
             answer = self.machine.withLock { $0.identityRead(identity) }
         case .sendNextThenReadControlLine:
-            try await stream.send { ControlLine.next.write(to: &$0) }
+            try await stream.send(timeout: limits.heartbeatSendTimeout) { ControlLine.next.write(to: &$0) }
             let line = try await stream.readControlLine(timeout: limits.heartbeatTimeout)
             answer = self.machine.withLock { $0.controlLineRead(line) }
         }

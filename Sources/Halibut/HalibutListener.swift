@@ -20,11 +20,7 @@ public final class HalibutListener: Sendable {
         var authorise: @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool
         var untrusted: @Sendable (_ remote: String, _ peer: Thumbprint) -> UntrustedPeerAction
         var friendlyPage: FriendlyPage
-        var limits: HalibutLimits
-        var spool: SpoolDirectory
-        var eventLoopGroup: any EventLoopGroup
-        var logger: Logger
-        var observer: (any HalibutObserver)?
+        var halibut: HalibutConfiguration
     }
 
     let configuration: Configuration
@@ -72,11 +68,7 @@ public final class HalibutListener: Sendable {
             authorise: authorise,
             untrusted: untrusted,
             friendlyPage: friendlyPage,
-            limits: configuration.limits,
-            spool: configuration.spool,
-            eventLoopGroup: configuration.eventLoopGroup,
-            logger: configuration.logger,
-            observer: configuration.observer
+            halibut: configuration
         )
         self.unidentified = UnidentifiedConnections(limits: configuration.limits)
     }
@@ -129,7 +121,7 @@ public final class HalibutListener: Sendable {
     private func acceptFailed(_ number: CInt, consecutive: Int) {
         // One line when trouble begins, and one every few minutes while it lasts.
         guard consecutive == 4 || consecutive % 200 == 0 else { return }
-        self.configuration.logger.warning(
+        self.configuration.halibut.logger.warning(
             "Connections cannot be accepted: \(ErrorNumber.text(number)); trying again",
             metadata: ["failures": "\(consecutive)"]
         )
@@ -137,9 +129,9 @@ public final class HalibutListener: Sendable {
 
     /// Puts an accepted socket on an event loop.
     private func accepted(_ socket: CInt, _ context: TLSContext, _ arrivals: AsyncStream<WirePipe>.Continuation) {
-        let limits = self.configuration.limits
+        let limits = self.configuration.halibut.limits
         self.unidentified.arrives()
-        let bootstrap = ClientBootstrap(group: self.configuration.eventLoopGroup)
+        let bootstrap = ClientBootstrap(group: self.configuration.halibut.eventLoopGroup)
         SocketSetup.apply(limits, to: bootstrap)
             .channelOption(.recvAllocator, value: ReadBuffers.unidentified)
             // Who has asked and sends no more still gets the answer: see WirePipe.close.
@@ -162,14 +154,14 @@ public final class HalibutListener: Sendable {
             context: context,
             serverName: nil,
             verification: .any,
-            limits: self.configuration.limits
+            limits: self.configuration.halibut.limits
         )
-        let gate = try UnidentifiedGate.add(to: channel, limits: self.configuration.limits)
-        self.configuration.observer?.connectionAccepted()
+        let gate = try UnidentifiedGate.add(to: channel, limits: self.configuration.halibut.limits)
+        self.configuration.halibut.observer?.connectionAccepted()
         if let evicted = self.unidentified.began(pipe, gate) { self.evicted(evicted) }
         if case .terminated = arrivals.yield(pipe) {
             self.unidentified.ended(pipe)
-            self.configuration.observer?.connectionEnded(nil)
+            self.configuration.halibut.observer?.connectionEnded(nil)
             // NIO closes the channel: it must not be closed before it is registered.
             throw CancellationError()
         }
@@ -177,7 +169,7 @@ public final class HalibutListener: Sendable {
 
     /// Says so at most every ten seconds: a flood of connections must not become a flood of lines.
     private func evicted(_ pipe: WirePipe) {
-        self.configuration.observer?.connectionDenied(
+        self.configuration.halibut.observer?.connectionDenied(
             ConnectionDenial(cause: .evicted, remote: pipe.remoteDescription)
         )
         let now = NIODeadline.now()
@@ -187,7 +179,9 @@ public final class HalibutListener: Sendable {
             return true
         }
         guard isTime else { return }
-        self.configuration.logger.warning("Too many connections have not identified themselves; the oldest are reset")
+        self.configuration.halibut.logger.warning(
+            "Too many connections have not identified themselves; the oldest are reset"
+        )
     }
 }
 

@@ -17,15 +17,19 @@ final class ListenerSession {
     /// Set when the connection has said who it is.
     private var observed: ObservedPeer?
 
-    private var observer: (any HalibutObserver)? { self.listener.configuration.observer }
+    private var observer: (any HalibutObserver)? { self.listener.configuration.halibut.observer }
     private var configuration: HalibutListener.Configuration { self.listener.configuration }
 
     private init(pipe: WirePipe, listener: HalibutListener, task: StoppableTask?) {
         self.task = task
         self.pipe = pipe
         self.listener = listener
-        self.stream = WireStream(pipe: pipe, limits: listener.configuration.limits, spool: listener.configuration.spool)
-        self.logger = listener.configuration.logger
+        self.stream = WireStream(
+            pipe: pipe,
+            limits: listener.configuration.halibut.limits,
+            spool: listener.configuration.halibut.spool
+        )
+        self.logger = listener.configuration.halibut.logger
         self.logger[metadataKey: "peer.address"] = "\(pipe.remoteDescription)"
     }
 
@@ -167,7 +171,7 @@ final class ListenerSession {
         let page = self.configuration.friendlyPage.response
         try await self.stream.send { $0.writeImmutableBuffer(page) }
         self.pipe.closeOutput()
-        self.pipe.arm(self.configuration.limits.lingerTimeout)
+        self.pipe.arm(self.configuration.halibut.limits.lingerTimeout)
         do {
             while true { _ = try await self.pipe.receive() }
         } catch {
@@ -189,7 +193,7 @@ final class ListenerSession {
         let executor = RequestExecutor(dispatcher: dispatcher, logger: self.logger, observer: self.observer)
         while true {
             let received = try await self.stream.readRequest(
-                firstByteTimeout: self.configuration.limits.nextRequestIdleTimeout
+                firstByteTimeout: self.configuration.halibut.limits.nextRequestIdleTimeout
             )
             switch self.machine.requestRead(id: received?.0.id) {
             case .closeQuietly: return
@@ -211,7 +215,7 @@ final class ListenerSession {
                 announced: response.announced
             )
             guard case .readControlLine = self.machine.responseSent() else { return }
-            guard try await self.proceed(timeout: self.configuration.limits.receiveTimeout) else { return }
+            guard try await self.proceed(timeout: self.configuration.halibut.limits.receiveTimeout) else { return }
         }
     }
 
@@ -227,7 +231,9 @@ final class ListenerSession {
         }
         switch self.machine.controlLineRead(line) {
         case .sendProceedThenReadRequest, .sendProceedThenTakeRequest:
-            try await self.stream.send { ControlLine.proceed.write(to: &$0) }
+            try await self.stream.send(timeout: self.configuration.halibut.limits.heartbeatSendTimeout) {
+                ControlLine.proceed.write(to: &$0)
+            }
             return true
         case .closeQuietly: return false
         case .closeWithError(let error): throw error
@@ -252,10 +258,10 @@ final class ListenerSession {
             let taken = try await queues.take(
                 subscription,
                 by: self.pipe,
-                timeout: self.configuration.limits.pollingQueueWaitTimeout
+                timeout: self.configuration.halibut.limits.pollingQueueWaitTimeout
             )
             guard try await self.exchange(taken, queues, subscription) else { return }
-            guard try await self.proceed(timeout: self.configuration.limits.heartbeatTimeout) else {
+            guard try await self.proceed(timeout: self.configuration.halibut.limits.heartbeatTimeout) else {
                 if self.pipe.hasTimedOut {
                     self.logger.info(
                         "No messages received from client for timeout period. Connection closed and will be re-opened when required"
@@ -274,7 +280,7 @@ final class ListenerSession {
             self.denied(.notOwner, peer, subscription: subscription)
             return false
         }
-        let limit = self.configuration.limits.maximumConnectionsPerSubscription ?? .max
+        let limit = self.configuration.halibut.limits.maximumConnectionsPerSubscription ?? .max
         let admitted = self.listener.subscribers.withLock { subscribers in
             guard subscribers[subscription, default: 0] < limit else { return false }
             subscribers[subscription, default: 0] += 1

@@ -143,7 +143,7 @@ public final class PollingService: Sendable {
     /// Says good-bye, best effort, after what has been said before.
     private func end(_ stream: WireStream, _ progress: Progress) async {
         if !stream.pipe.hasEnded, !progress.hasSaidGoodBye {
-            try? await stream.send { ControlLine.end.write(to: &$0) }
+            try? await stream.send(timeout: self.limits.heartbeatSendTimeout) { ControlLine.end.write(to: &$0) }
         }
         stream.pipe.arm(self.limits.sendTimeout)
         await stream.pipe.drain()
@@ -169,7 +169,8 @@ public final class PollingService: Sendable {
             let received = try await stream.readRequest(firstByteTimeout: self.limits.receiveRequestTimeoutForPolling)
             switch machine.requestRead(id: received?.0.id) {
             case .closeWithError(let error): throw error
-            case .sendNextThenReadControlLine: try await stream.send { ControlLine.next.write(to: &$0) }
+            case .sendNextThenReadControlLine:
+                try await stream.send(timeout: self.limits.heartbeatSendTimeout) { ControlLine.next.write(to: &$0) }
             case .dispatch:
                 guard let (request, streams) = received else { throw WireError.noResponse }
                 defer { streams.deleteFiles() }

@@ -179,10 +179,10 @@ final class WireStream {
     // MARK: Writing
 
     /// Sends bytes that belong together in one write, and so in one TLS record where they fit.
-    func send(_ write: (inout ByteBuffer) -> Void) async throws {
+    func send(timeout: Duration? = nil, _ write: (inout ByteBuffer) -> Void) async throws {
         var buffer = ByteBuffer()
         write(&buffer)
-        self.pipe.arm(self.limits.sendTimeout)
+        self.pipe.arm(timeout ?? self.limits.sendTimeout)
         try await self.pipe.send(buffer)
         self.pipe.disarm()
     }

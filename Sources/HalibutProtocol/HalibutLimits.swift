@@ -16,6 +16,8 @@ public struct HalibutLimits: Hashable, Sendable {
     public var nextRequestIdleTimeout: Duration = .seconds(600)
     /// Waiting for `PROCEED`, and for `NEXT` or `END` on a polling connection.
     public var heartbeatTimeout: Duration = .seconds(60)
+    /// Sending `NEXT`, `PROCEED` or `END` by itself.
+    public var heartbeatSendTimeout: Duration = .seconds(60)
     /// How long a listener lets a subscriber wait before it sends a NUL request (halibut.md 3.4).
     public var pollingQueueWaitTimeout: Duration = .seconds(30)
     /// How long a pooled connection stays.

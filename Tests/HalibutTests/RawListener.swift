@@ -23,11 +23,17 @@ enum RawListener {
 
         private var script: ArraySlice<Line>
         private var heard: [UInt8] = []
+        private let pieces: AsyncStream<ByteBuffer>.Continuation?
 
-        init(_ script: [Line]) { self.script = script[...] }
+        init(_ script: [Line], _ pieces: AsyncStream<ByteBuffer>.Continuation?) {
+            self.script = script[...]
+            self.pieces = pieces
+        }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            self.heard += self.unwrapInboundIn(data).readableBytesView
+            let bytes = self.unwrapInboundIn(data)
+            self.pieces?.yield(bytes)
+            self.heard += bytes.readableBytesView
             guard let line = self.script.first, self.heard.suffix(line.after.count).elementsEqual(line.after) else {
                 return
             }
@@ -41,11 +47,12 @@ enum RawListener {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
 
-    /// Every connection gets the whole script.
+    /// Every connection gets the whole script; `pieces` gets what the diallers say.
     static func with<Result>(
         identity: TLSIdentity,
         versions: ClosedRange<TLSVersion> = .tls12 ... .tls13,
         _ script: [Line],
+        heard pieces: AsyncStream<ByteBuffer>.Continuation? = nil,
         _ body: (_ port: Int) async throws -> Result
     ) async throws -> Result {
         let context = try TLSContext(server: identity, versions: versions)
@@ -53,7 +60,7 @@ enum RawListener {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let tls = try TLSHandler(context: context, verification: .any)
-                    try channel.pipeline.syncOperations.addHandlers([tls, Actor(script)])
+                    try channel.pipeline.syncOperations.addHandlers([tls, Actor(script, pieces)])
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()

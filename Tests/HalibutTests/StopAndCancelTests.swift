@@ -3,6 +3,8 @@ import FoundationEssentials
 import Halibut
 import HalibutProtocol
 import HalibutTesting
+import NIOCore
+import Synchronization
 import Testing
 
 @Suite("Services that stop, and calls that are given up", .timeLimit(.minutes(1)))
@@ -49,6 +51,59 @@ struct StopAndCancelTests {
             try await untilAsync { fixture.subscriberCount() == 0 }
             #expect(fixture.log.count(of: "The connection ended") == 0)
         }
+    }
+
+    @Test("a request that has come when a polling service stops is not executed and told so")
+    func pollingStopsBeforeCall() async throws {
+        var say = ByteBuffer()
+        RemoteIdentity.server.write(to: &say)
+        let request = RequestMessage(
+            id: "1",
+            activityID: UUID(),
+            endPoint: nil,
+            service: "IEchoService",
+            method: "Nothing",
+            parameters: []
+        )
+        try MessageEncoder().encode(.document(request.document), into: &say)
+        let script = [RawListener.Line(after: "poll://abc123/\r\n\r\n", say: Array(say.readableBytesView))]
+        let (pieces, heard) = AsyncStream.makeStream(of: ByteBuffer.self)
+        let (stop, dispatcher) = (StopAtOnce(), EchoService())
+        let listener = TestIdentities.client
+        try await RawListener.with(identity: listener, script, heard: heard) { port in
+            let service = try PollingService(
+                subscription: "poll://abc123/",
+                server: try ServiceEndPoint("https://127.0.0.1:\(port)/", remoteThumbprint: listener.thumbprint),
+                identity: TestIdentities.service,
+                dispatcher: dispatcher,
+                configuration: HalibutConfiguration(limits: .brisk, logger: .quiet, observer: stop)
+            )
+            let running = stop.running.withLock { running in
+                let task = Task { try await service.run() }
+                running = task
+                return task
+            }
+            var answer = ByteBuffer()
+            for await piece in pieces {
+                answer.writeImmutableBuffer(piece)
+                if answer.readableBytesView.suffix(5).elementsEqual("END\r\n".utf8) { break }
+            }
+            _ = await running.result
+            var opening = OpeningReader(maximumBytes: 100)
+            #expect(opening.read(from: &answer, atEnd: false) == .messageExchange)
+            var identity = IdentityReader(maximumBytes: 100)
+            #expect(try identity.read(from: &answer) != nil)
+            var decoder = MessageDecoder(limits: HalibutLimits())
+            guard case .document(let document)? = try decoder.decode(&answer),
+                case .error(let error) = try ResponseMessage(document).outcome
+            else {
+                Issue.record("no error came back")
+                return
+            }
+            #expect(error.message == "The Tentacle service is shutting down and cannot process this request.")
+            #expect(String(buffer: answer) == "END\r\n")
+        }
+        #expect(dispatcher.received.isEmpty)
     }
 
     @Test("a listening service that stops hangs up on its running call, which runs on and is not answered")
@@ -244,4 +299,11 @@ struct StopAndCancelTests {
             #expect(fixture.executions("x") == 1)
         }
     }
+}
+
+/// Stops a polling service when its server has taken it on.
+private final class StopAtOnce: HalibutObserver {
+    let running = Mutex<Task<Void, any Error>?>(nil)
+
+    func pollingBegan(subscription: String, server: ServiceEndPoint) { self.running.withLock { $0 }?.cancel() }
 }
