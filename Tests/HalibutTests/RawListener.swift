@@ -8,11 +8,16 @@ enum RawListener {
     /// What to say when the dialler's last words were these.
     struct Line: Sendable {
         var after: [UInt8]
-        var say: [UInt8]
+        /// What to say, from all that was heard on this connection.
+        var say: @Sendable (_ heard: [UInt8]) -> [UInt8]
         /// Hang up then, as .NET peers do: without TLS saying so.
         var hangsUp = false
 
         init(after: String, say: [UInt8], hangsUp: Bool = false) {
+            self.init(after: after, hangsUp: hangsUp) { _ in say }
+        }
+
+        init(after: String, hangsUp: Bool = false, say: @escaping @Sendable (_ heard: [UInt8]) -> [UInt8]) {
             (self.after, self.say, self.hangsUp) = (Array(after.utf8), say, hangsUp)
         }
     }
@@ -38,7 +43,7 @@ enum RawListener {
                 return
             }
             self.script.removeFirst()
-            context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(bytes: line.say)), promise: nil)
+            context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(bytes: line.say(self.heard))), promise: nil)
             if line.hangsUp {
                 try? context.pipeline.syncOperations.context(handlerType: TLSHandler.self).close(promise: nil)
             }

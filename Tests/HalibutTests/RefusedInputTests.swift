@@ -4,6 +4,7 @@ import Halibut
 import HalibutProtocol
 import HalibutTesting
 import NIOCore
+import Synchronization
 import Testing
 
 /// What a client sends after its identity, and why the service refuses it.
@@ -276,6 +277,40 @@ struct RefusedInputTests {
                 #expect(error.phase == .transferring)
                 #expect(client.idleConnectionCount == 0)
             }
+        }
+    }
+
+    @Test("a call is made once, whatever comes right behind its response", arguments: [false, true])
+    func behindTheResponse(hangsUp: Bool) async throws {
+        let opening = "MX\r\n\r\nMX-CLIENT 1.0\r\n\r\n"
+        let requests = Mutex(0)
+        let script = [
+            RawListener.Line(after: opening, say: Array("MX-SERVER 1.0\r\n\r\n".utf8)),
+            RawListener.Line(after: "", hangsUp: hangsUp) { heard in
+                requests.withLock { $0 += 1 }
+                do {
+                    var bytes = ByteBuffer(bytes: heard.dropFirst(opening.utf8.count))
+                    var decoder = MessageDecoder(limits: .brisk)
+                    guard case .document(let document)? = try decoder.decode(&bytes) else { return [] }
+                    let response = ResponseMessage(id: try RequestMessage(document).id, outcome: .result("answer"))
+                    return try Refused.deflated(.document(response.document)) + (hangsUp ? [] : [0])
+                } catch {
+                    Issue.record("not a request: \(error)")
+                    return []
+                }
+            },
+        ]
+        let client = try HalibutClient(identity: TestIdentities.client, configuration: .brisk)
+        try await RawListener.with(identity: TestIdentities.service, script) { port in
+            let endPoint = try ServiceEndPoint(
+                "https://127.0.0.1:\(port)/",
+                remoteThumbprint: TestIdentities.service.thumbprint
+            )
+            let answer = try await client.call(endPoint, service: "IEchoService", method: "Nothing")
+            #expect(answer.value == "answer")
+            #expect(requests.withLock { $0 } == 1)
+            // The end of the connection may come a moment later, when it is idle already; a byte too many does not.
+            if !hangsUp { #expect(client.idleConnectionCount == 0) }
         }
     }
 
