@@ -86,8 +86,9 @@ package enum SandboxExecutor {
             throw SandboxFailure(stage: -1, number: -child)
         }
         let standing = readMessage(statuses.read)
-        guard let standing, standing.0 == Keeper.standing else {
-            let failure = readMessage(failures.read) ?? (-1, ECHILD)
+        // A keeper that was killed says nothing. Its script may have begun: that is for the supervisor, who finds the
+        // statuses at their end, and not a script that could not be started.
+        if standing == nil, let failure = readMessage(failures.read) {
             _ = waitpid(child, nil, 0)
             for descriptor in [failures.read, statuses.read, life.write, pidDescriptor] { close(descriptor) }
             throw SandboxFailure(stage: Int(failure.0), number: failure.1)
@@ -99,7 +100,7 @@ package enum SandboxExecutor {
             failures: failures.read,
             statuses: statuses.read,
             life: life.write,
-            groupRefusal: standing.1
+            groupRefusal: standing?.1 ?? 0
         )
     }
 
