@@ -33,23 +33,17 @@ final class PooledConnection: Sendable, Identifiable {
     /// The connection cannot be used again when more than the response came, or its end did: the call is answered all the
     /// same, and must not be made twice.
     func exchange(
-        _ call: OutgoingCall,
-        limits: HalibutLimits,
-        spool: SpoolDirectory
+        _ message: OutgoingMessage,
+        _ configuration: HalibutConfiguration
     ) async throws -> (answer: PollingQueues.Answer, isReusable: Bool) {
-        let stream = WireStream(pipe: self.pipe, limits: limits, spool: spool)
-        try await self.prepare(stream, limits)
+        let stream = WireStream(pipe: self.pipe, limits: configuration.limits, spool: configuration.spool)
+        try await self.prepare(stream, configuration.limits)
         // From the next line on the service may have executed the call, whatever becomes of it.
         try Task.checkCancellation()
-        if case .closeWithError(let error) = self.machine.withLock({ $0.requestBegins(id: call.id) }) {
+        if case .closeWithError(let error) = self.machine.withLock({ $0.requestBegins(id: message.id) }) {
             throw error
         }
-        try await stream.send(
-            call.message,
-            id: call.id,
-            streams: call.streams,
-            announced: call.announced
-        )
+        try await stream.send(message)
         let response = try await stream.readResponse()
         if case .closeWithError(let error) = self.machine.withLock({ $0.responseRead(id: response?.0.id) }) {
             throw error

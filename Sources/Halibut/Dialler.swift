@@ -13,16 +13,16 @@ import Musl
 /// Opens connections to listeners (halibut.md 2).
 struct Dialler: Sendable {
     let context: TLSContext
-    let limits: HalibutLimits
-    let eventLoopGroup: any EventLoopGroup
-    let observer: (any HalibutObserver)?
+    let configuration: HalibutConfiguration
 
     /// Connects and shakes hands; the opening line has not been sent.
     func dial(
         _ endPoint: ServiceEndPoint,
         verification: PeerVerification
     ) async throws(DialError) -> (WirePipe, TLSConnectionDetails) {
-        guard let observer else { return try await self.dialUnobserved(endPoint, verification: verification) }
+        guard let observer = self.configuration.observer else {
+            return try await self.dialUnobserved(endPoint, verification: verification)
+        }
         let start = ContinuousClock.now
         do throws(DialError) {
             let (pipe, details) = try await self.dialUnobserved(endPoint, verification: verification)
@@ -63,9 +63,9 @@ struct Dialler: Sendable {
     }
 
     private func connect(_ endPoint: ServiceEndPoint, _ verification: PeerVerification) async throws -> WirePipe {
-        let (context, limits, uri, proxy) = (self.context, self.limits, endPoint.uri, endPoint.proxy)
+        let (context, limits, uri, proxy) = (self.context, self.configuration.limits, endPoint.uri, endPoint.proxy)
         let attempts = ConnectingChannels()
-        let bootstrap = ClientBootstrap(group: self.eventLoopGroup)
+        let bootstrap = ClientBootstrap(group: self.configuration.eventLoopGroup)
             .connectTimeout(TimeAmount(endPoint.tcpClientConnectTimeout))
         return try await withTaskCancellationHandler {
             try await SocketSetup.apply(limits, to: bootstrap)

@@ -13,32 +13,19 @@ public final class HalibutClient: Sendable {
     public let pollingQueues = PollingQueues()
 
     private let identity: TLSIdentity
-    private let limits: HalibutLimits
-    private let spool: SpoolDirectory
-    private let eventLoopGroup: any EventLoopGroup
+    private let configuration: HalibutConfiguration
     private let dialler: Dialler
     private let pool: ConnectionPool
     private let counter = Atomic<UInt64>(0)
-    private let logger: Logger
-    private let observer: (any HalibutObserver)?
 
     /// Creates a client that shows this certificate; nothing is dialled before the first call.
     ///
     /// - Throws: ``OpenSSLError`` when TLS cannot be set up.
     public init(identity: TLSIdentity, configuration: HalibutConfiguration = HalibutConfiguration()) throws {
         self.identity = identity
-        self.limits = configuration.limits
-        self.spool = configuration.spool
-        self.eventLoopGroup = configuration.eventLoopGroup
-        self.dialler = Dialler(
-            context: try TLSContext(client: identity),
-            limits: configuration.limits,
-            eventLoopGroup: configuration.eventLoopGroup,
-            observer: configuration.observer
-        )
-        self.observer = configuration.observer
+        self.configuration = configuration
+        self.dialler = Dialler(context: try TLSContext(client: identity), configuration: configuration)
         self.pool = ConnectionPool(limits: configuration.limits)
-        self.logger = configuration.logger
     }
 
     /// Calls a method and waits for its answer.
@@ -72,17 +59,12 @@ public final class HalibutClient: Sendable {
             method: method,
             parameters: parameters
         )
-        let announced = request.dataStreams
-        try WireStream.check(streams, against: announced)
         let call = OutgoingCall(
             endPoint: endPoint,
             endPointDocument: document,
-            id: request.id,
-            message: try Self.encode(request),
-            streams: streams,
-            announced: announced
+            message: try Self.message(request, streams)
         )
-        return try await self.observer.observing(
+        return try await self.configuration.observer.observing(
             ObservedCall(isClient: true, isPolling: endPoint.isPolling, service: service, method: method)
         ) {
             let (response, received) =
@@ -103,12 +85,7 @@ public final class HalibutClient: Sendable {
         let text = EndPointURI(scheme: "https", host: host, port: port).text
         var endPoint = try ServiceEndPoint(text, remoteThumbprint: nil)
         endPoint.proxy = proxy
-        let dialler = Dialler(
-            context: try TLSContext(client: nil),
-            limits: self.limits,
-            eventLoopGroup: self.eventLoopGroup,
-            observer: self.observer
-        )
+        let dialler = Dialler(context: try TLSContext(client: nil), configuration: self.configuration)
         do {
             let (pipe, details) = try await dialler.dial(endPoint, verification: .any)
             defer { pipe.close() }
@@ -144,11 +121,10 @@ public final class HalibutClient: Sendable {
         return id
     }
 
-    /// Encodes on the caller's thread: a large request takes its time, and an event loop has other connections.
-    private static func encode(_ request: RequestMessage) throws(HalibutError) -> ByteBuffer {
+    private static func message(_ request: RequestMessage, _ streams: [OutgoingDataStream]) throws -> OutgoingMessage {
         do {
-            return try MessageEncoder().encoded(request.document)
-        } catch {
+            return try OutgoingMessage(request, streams: streams)
+        } catch let error as WireError {
             throw HalibutError(.local, error.wireMessage)
         }
     }
@@ -160,12 +136,9 @@ public final class HalibutClient: Sendable {
         do {
             return try await self.pollingQueues.call(
                 call.endPoint.uri,
-                id: call.id,
-                message: call.message,
-                streams: call.streams,
-                announced: call.announced,
+                call.message,
                 pickupTimeout: timeout,
-                eventLoop: self.eventLoopGroup.next()
+                eventLoop: self.configuration.eventLoopGroup.next()
             )
         } catch PollingQueues.Failure.pickupTimeout {
             throw HalibutError.notCollected(within: timeout)
@@ -194,7 +167,10 @@ public final class HalibutClient: Sendable {
             case .giveUp: throw HalibutError.beforeRequestBegan(call.endPoint, failure)
             case .retry(let pause, let clearPool):
                 if clearPool { self.pool.clear(PoolKey(call.endPoint)) }
-                self.logger.debug("Trying again to reach \(call.endPoint)", metadata: ["error": "\(failure.cause)"])
+                self.configuration.logger.debug(
+                    "Trying again to reach \(call.endPoint)",
+                    metadata: ["error": "\(failure.cause)"]
+                )
                 if pause > .zero { try? await Task.sleep(for: pause) }
             }
         }
@@ -224,7 +200,7 @@ public final class HalibutClient: Sendable {
     private func attempt(_ call: OutgoingCall, on connection: PooledConnection) async -> Attempt {
         await LoopExecutor.run(on: connection.pipe.channel.eventLoop) {
             do {
-                let (answer, isReusable) = try await connection.exchange(call, limits: self.limits, spool: self.spool)
+                let (answer, isReusable) = try await connection.exchange(call.message, self.configuration)
                 if isReusable {
                     self.pool.put(connection, PoolKey(call.endPoint))
                 } else {
@@ -248,11 +224,7 @@ public final class HalibutClient: Sendable {
 struct OutgoingCall: Sendable {
     let endPoint: ServiceEndPoint
     let endPointDocument: EndPointDocument
-    let id: String
-    /// The encoded request.
-    let message: ByteBuffer
-    let streams: [OutgoingDataStream]
-    let announced: [BSONDataStream]
+    let message: OutgoingMessage
 }
 
 /// Why a call could not begin on one connection.

@@ -208,12 +208,7 @@ final class ListenerSession {
             let response = try await executor.execute(request, streams: streams, peer: peer)
             self.task?.end()
             if self.task?.isStopping ?? false { throw CancellationError() }
-            try await self.stream.send(
-                response.message,
-                id: request.id,
-                streams: response.streams,
-                announced: response.announced
-            )
+            try await self.stream.send(response)
             guard case .readControlLine = self.machine.responseSent() else { return }
             guard try await self.proceed(timeout: self.configuration.halibut.limits.receiveTimeout) else { return }
         }
@@ -311,7 +306,7 @@ final class ListenerSession {
         _ queues: PollingQueues,
         _ subscription: EndPointURI
     ) async throws -> Bool {
-        switch self.machine.requestTaken(id: taken?.id, peerHasNews: self.pipe.hasNews) {
+        switch self.machine.requestTaken(id: taken?.message.id, peerHasNews: self.pipe.hasNews) {
         case .closeQuietly: return false
         case .closeWithError(let error): throw error
         case .putBackThenClose:
@@ -335,12 +330,7 @@ final class ListenerSession {
     ) async throws -> Bool {
         let sentBytes = self.pipe.sentBytes
         do {
-            try await self.stream.send(
-                call.message,
-                id: call.id,
-                streams: call.streams,
-                announced: call.announced
-            )
+            try await self.stream.send(call.message)
             let response = try await self.stream.readResponse()
             switch self.machine.responseRead(id: response?.0.id) {
             case .completeThenReadControlLine: break

@@ -1,4 +1,3 @@
-import BSON
 import FoundationEssentials
 import HalibutProtocol
 import NIOCore
@@ -12,12 +11,7 @@ public final class PollingQueues: Sendable {
     /// A call under way.
     struct Call: Sendable {
         let number: UInt64
-        /// The request's id.
-        let id: String
-        /// The encoded request.
-        let message: ByteBuffer
-        let streams: [OutgoingDataStream]
-        let announced: [BSONDataStream]
+        let message: OutgoingMessage
         let pickup: PickupTimer
         let queued = ContinuousClock.now
     }
@@ -132,23 +126,13 @@ public final class PollingQueues: Sendable {
     /// Queues a call and waits for its answer.
     func call(
         _ uri: EndPointURI,
-        id: String,
-        message: ByteBuffer,
-        streams: [OutgoingDataStream],
-        announced: [BSONDataStream],
+        _ message: OutgoingMessage,
         pickupTimeout: Duration,
         eventLoop: any EventLoop
     ) async throws -> Answer {
         let number = self.counter.wrappingAdd(1, ordering: .relaxed).newValue
         let pickup = PickupTimer(deadline: .now() + TimeAmount(pickupTimeout), eventLoop: eventLoop)
-        let call = Call(
-            number: number,
-            id: id,
-            message: message,
-            streams: streams,
-            announced: announced,
-            pickup: pickup
-        )
+        let call = Call(number: number, message: message, pickup: pickup)
         defer { pickup.cancel() }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in self.enqueue(uri, call, continuation) }

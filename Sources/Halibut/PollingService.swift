@@ -12,11 +12,9 @@ public final class PollingService: Sendable {
     private let identity: TLSIdentity
     private let executor: RequestExecutor
     private let connections: Int
-    private let limits: HalibutLimits
-    private let spool: SpoolDirectory
+    private let configuration: HalibutConfiguration
     private let dialler: Dialler
     private let logger: Logger
-    private let observer: (any HalibutObserver)?
 
     /// Prepares to poll; ``run()`` does it.
     ///
@@ -50,16 +48,9 @@ public final class PollingService: Sendable {
             observer: configuration.observer,
             isPolling: true
         )
-        self.observer = configuration.observer
         self.connections = min(max(connections, 1), HalibutLimits.maximumPollingConnections)
-        self.limits = configuration.limits
-        self.spool = configuration.spool
-        self.dialler = Dialler(
-            context: try TLSContext(client: identity),
-            limits: configuration.limits,
-            eventLoopGroup: configuration.eventLoopGroup,
-            observer: configuration.observer
-        )
+        self.configuration = configuration
+        self.dialler = Dialler(context: try TLSContext(client: identity), configuration: configuration)
         self.logger = logger
     }
 
@@ -74,7 +65,7 @@ public final class PollingService: Sendable {
     }
 
     private func pollForever() async {
-        var backoff = PollingBackoff(jitter: Double.random(in: 0..<1), limits: self.limits)
+        var backoff = PollingBackoff(jitter: Double.random(in: 0..<1), limits: self.configuration.limits)
         while !Task.isCancelled {
             backoff.tryBegan(now: .now)
             let failure = await self.transaction(&backoff)
@@ -84,7 +75,7 @@ public final class PollingService: Sendable {
                 "Halibut client exception: \(failure). Retrying in \(pause.secondsText) seconds",
                 metadata: ["halibut.subscription": "\(self.subscription)"]
             )
-            self.observer?.pollingPaused(
+            self.configuration.observer?.pollingPaused(
                 subscription: self.subscription.text,
                 server: self.server,
                 pause: pause,
@@ -103,7 +94,7 @@ public final class PollingService: Sendable {
         }
         let (wasIdentified, cause) = await StoppableTask.run { task in
             await LoopExecutor.run(on: pipe.channel.eventLoop) {
-                let stream = WireStream(pipe: pipe, limits: self.limits, spool: self.spool)
+                let stream = WireStream(pipe: pipe, limits: self.configuration.limits, spool: self.configuration.spool)
                 let progress = Progress()
                 do {
                     try await self.serve(stream, task, progress)
@@ -143,9 +134,11 @@ public final class PollingService: Sendable {
     /// Says good-bye, best effort, after what has been said before.
     private func end(_ stream: WireStream, _ progress: Progress) async {
         if !stream.pipe.hasEnded, !progress.hasSaidGoodBye {
-            try? await stream.send(timeout: self.limits.heartbeatSendTimeout) { ControlLine.end.write(to: &$0) }
+            try? await stream.send(timeout: self.configuration.limits.heartbeatSendTimeout) {
+                ControlLine.end.write(to: &$0)
+            }
         }
-        stream.pipe.arm(self.limits.sendTimeout)
+        stream.pipe.arm(self.configuration.limits.sendTimeout)
         await stream.pipe.drain()
         stream.pipe.close()
     }
@@ -164,34 +157,32 @@ public final class PollingService: Sendable {
         case .resetBackoffThenReadRequest: progress.isIdentified = true
         }
         self.logger.debug("Polling as \(subscription)")
-        self.observer?.pollingBegan(subscription: subscription.text, server: self.server)
+        self.configuration.observer?.pollingBegan(subscription: subscription.text, server: self.server)
         while true {
-            let received = try await stream.readRequest(firstByteTimeout: self.limits.receiveRequestTimeoutForPolling)
+            let received = try await stream.readRequest(
+                firstByteTimeout: self.configuration.limits.receiveRequestTimeoutForPolling
+            )
             switch machine.requestRead(id: received?.0.id) {
             case .closeWithError(let error): throw error
             case .sendNextThenReadControlLine:
-                try await stream.send(timeout: self.limits.heartbeatSendTimeout) { ControlLine.next.write(to: &$0) }
+                try await stream.send(timeout: self.configuration.limits.heartbeatSendTimeout) {
+                    ControlLine.next.write(to: &$0)
+                }
             case .dispatch:
                 guard let (request, streams) = received else { throw WireError.noResponse }
                 defer { streams.deleteFiles() }
                 let response =
                     task.begin()
                     ? try await self.executor.execute(request, streams: streams, peer: peer)
-                    : try RequestExecutor.Response(to: request.id, RPCShuttingDown())
+                    : try OutgoingMessage(to: request.id, RPCShuttingDown())
                 progress.hasSaidGoodBye = task.isStopping
                 // Response and control word go out together: one record, one wake-up of the other side.
-                try await stream.send(
-                    response.message,
-                    id: request.id,
-                    streams: response.streams,
-                    announced: response.announced,
-                    followedBy: progress.hasSaidGoodBye ? .end : .next
-                )
+                try await stream.send(response, followedBy: progress.hasSaidGoodBye ? .end : .next)
                 task.end()
                 if case .closeWithError(let error) = machine.responseSent() { throw error }
                 if task.isStopping { throw CancellationError() }
             }
-            let line = try await stream.readControlLine(timeout: self.limits.heartbeatTimeout)
+            let line = try await stream.readControlLine(timeout: self.configuration.limits.heartbeatTimeout)
             if case .closeWithError(let error) = machine.controlLineRead(line) { throw error }
         }
     }

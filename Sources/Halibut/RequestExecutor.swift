@@ -13,26 +13,6 @@ struct RequestExecutor: Sendable {
     /// Whether we poll for the calls, rather than listen for them.
     var isPolling = false
 
-    /// A response ready to be sent.
-    struct Response: Sendable {
-        /// Encoded off the loop, too: a large one takes its time.
-        var message: ByteBuffer
-        var streams: [OutgoingDataStream]
-        var announced: [BSONDataStream]
-
-        init(message: ByteBuffer, streams: [OutgoingDataStream], announced: [BSONDataStream]) {
-            self.message = message
-            self.streams = streams
-            self.announced = announced
-        }
-
-        /// The response to a call that failed.
-        init(to id: String, _ error: any Error) throws(WireError) {
-            let response = ResponseMessage(id: id, outcome: .error(ServerError(error)))
-            self.init(message: try response.encoded(), streams: [], announced: [])
-        }
-    }
-
     /// An error of the dispatcher is a response, too (halibut.md 8.1).
     ///
     /// The service's code runs off the event loop: it may take its time.
@@ -40,7 +20,7 @@ struct RequestExecutor: Sendable {
         _ request: RequestMessage,
         streams: [UUID: ReceivedDataStream],
         peer: Thumbprint
-    ) async throws(WireError) -> Response {
+    ) async throws(WireError) -> OutgoingMessage {
         let call = RPCRequest(
             id: request.id,
             activityID: request.activityID,
@@ -58,7 +38,7 @@ struct RequestExecutor: Sendable {
         }
     }
 
-    private func response(to request: RPCRequest) async throws(WireError) -> Response {
+    private func response(to request: RPCRequest) async throws(WireError) -> OutgoingMessage {
         do {
             return try await self.observer.observing(
                 ObservedCall(
@@ -71,16 +51,14 @@ struct RequestExecutor: Sendable {
             ) {
                 let result = try await self.dispatcher.dispatch(request)
                 let response = ResponseMessage(id: request.id, outcome: .result(result.value))
-                let announced = response.dataStreams
-                try WireStream.check(result.streams, against: announced)
-                return Response(message: try response.encoded(), streams: result.streams, announced: announced)
+                return try OutgoingMessage(response, streams: result.streams)
             }
         } catch {
             self.logger.debug(
                 "A call failed",
                 metadata: ["rpc.service": "\(request.service)", "rpc.method": "\(request.method)", "error": "\(error)"]
             )
-            return try Response(to: request.id, error)
+            return try OutgoingMessage(to: request.id, error)
         }
     }
 }
@@ -90,8 +68,4 @@ extension [UUID: ReceivedDataStream] {
     func deleteFiles() {
         for stream in self.values { stream.file.remove() }
     }
-}
-
-extension ResponseMessage {
-    fileprivate func encoded() throws(WireError) -> ByteBuffer { try MessageEncoder().encoded(self.document) }
 }

@@ -187,37 +187,19 @@ final class WireStream {
         self.pipe.disarm()
     }
 
-    /// Sends an encoded message and its data streams, in document order, and after them `line` if there is one.
-    func send(
-        _ message: ByteBuffer,
-        id: String,
-        streams: [OutgoingDataStream],
-        announced: [BSONDataStream],
-        followedBy line: ControlLine? = nil
-    ) async throws {
-        var buffer = message
+    /// Sends a message and its data streams, in document order, and after them `line` if there is one.
+    func send(_ message: OutgoingMessage, followedBy line: ControlLine? = nil) async throws {
+        var buffer = message.bytes
         self.pipe.arm(self.limits.sendTimeout)
-        for announcement in announced {
-            guard let stream = streams.first(where: { $0.id == announcement.id }) else {
+        for announcement in message.announced {
+            guard let stream = message.streams.first(where: { $0.id == announcement.id }) else {
                 throw HalibutError.unannouncedStream(announcement.id)
             }
-            try await self.send(stream, messageID: id, prefix: &buffer)
+            try await self.send(stream, messageID: message.id, prefix: &buffer)
         }
         line?.write(to: &buffer)
         if buffer.readableBytes > 0 { try await self.pipe.send(buffer) }
         self.pipe.disarm()
-    }
-
-    /// Checks before the first byte goes out that streams and announcements match.
-    static func check(_ streams: [OutgoingDataStream], against announced: [BSONDataStream]) throws(HalibutError) {
-        let given = Dictionary(streams.map { ($0.id, $0.length) }) { first, _ in first }
-        for stream in announced {
-            guard given[stream.id] == stream.length else { throw .unannouncedStream(stream.id) }
-        }
-        guard given.count == announced.count, streams.count == announced.count else {
-            let known = Set(announced.map(\.id))
-            throw .unannouncedStream(given.keys.first { !known.contains($0) } ?? announced.first?.id ?? .zero)
-        }
     }
 
     /// The NUL request (halibut.md 5.4).

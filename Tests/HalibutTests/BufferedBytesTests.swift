@@ -25,7 +25,9 @@ struct BufferedBytesTests {
                     let wire = WireStream(pipe: pipe, limits: HalibutLimits(), spool: SpoolDirectory())
                     await #expect(throws: Never.self) {
                         let announced = stream.reference(typed: true).dataStreams
-                        try await wire.send(ByteBuffer(), id: "1", streams: [stream], announced: announced)
+                        try await wire.send(
+                            OutgoingMessage(id: "1", bytes: ByteBuffer(), streams: [stream], announced: announced)
+                        )
                     }
                 }
             }
