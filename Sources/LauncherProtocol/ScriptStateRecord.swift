@@ -15,6 +15,7 @@
 /// | `boot` | string | kernel's boot id; a `pending` of another boot may have run: the start is not synced to disk |
 /// | `supervisor` | integer or null | process id of the launcher, for people; the lock says the true one |
 /// | `detail` | string or null | why the outcome is not the script's own |
+/// | `taskId` `mutexName` `fullIsolation` | string, string, bool | copied from `script.json`, which only the agent's user reads, for people who ask what runs and who waits |
 package struct ScriptStateRecord: Equatable, Sendable {
     package enum Phase: String, Sendable { case pending, running, complete }
 
@@ -33,12 +34,27 @@ package struct ScriptStateRecord: Equatable, Sendable {
     package var boot: String
     package var supervisor: Int32?
     package var detail: String?
+    /// Empty in a record of an agent that did not write it.
+    package var taskID = ""
+    package var mutexName = ""
+    package var fullIsolation = false
 
     package init(ticket: ScriptTicketName, created: UTCMicroseconds, boot: String) {
         self.ticket = ticket.description
         self.phase = .pending
         self.created = created
         self.boot = boot
+    }
+
+    /// The record of a script that has yet to begin.
+    package init(_ specification: ScriptSpecification, created: UTCMicroseconds, boot: String) {
+        self.ticket = specification.ticket
+        self.phase = .pending
+        self.created = created
+        self.boot = boot
+        self.taskID = specification.taskID
+        self.mutexName = specification.mutexName
+        self.fullIsolation = specification.fullIsolation
     }
 
     package mutating func begin(at now: UTCMicroseconds, supervisor: Int32) {
@@ -64,6 +80,8 @@ package struct ScriptStateRecord: Equatable, Sendable {
             .init("exitCode", .optional(exitCode.map { Int64($0) })),
             .init("ranToCompletion", .optional(ranToCompletion)), .init("boot", .string(boot)),
             .init("supervisor", .optional(supervisor.map { Int64($0) })), .init("detail", .optional(detail)),
+            .init("taskId", .string(taskID)), .init("mutexName", .string(mutexName)),
+            .init("fullIsolation", .bool(fullIsolation)),
         ]).encoded() + [0x0A]
     }
 
@@ -85,6 +103,9 @@ package struct ScriptStateRecord: Equatable, Sendable {
         self.boot = boot
         self.supervisor = json["supervisor"]?.integer.flatMap { Int32(exactly: $0) }
         self.detail = json["detail"]?.string
+        self.taskID = json["taskId"]?.string ?? ""
+        self.mutexName = json["mutexName"]?.string ?? ""
+        self.fullIsolation = json["fullIsolation"]?.bool ?? false
     }
 
     private static func time(_ json: JSONText?) -> UTCMicroseconds? {

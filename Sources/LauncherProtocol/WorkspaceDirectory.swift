@@ -63,26 +63,23 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
     }
 
     package func lockHolder() throws(WorkspaceFileError) -> LockHolder {
-        let file = unsafe openat(descriptor, Self.lockFileName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard file >= 0 else {
-            if errno == ENOENT { return .nobody }
-            throw WorkspaceFileError("open", Self.lockFileName, number: errno)
-        }
-        defer { close(file) }
-        switch try Self.holder(of: file, from: 0, length: 1) {
-        case .some(let process): return process > 0 ? .launcher(process) : .agent
-        case .none: break
-        }
-        guard let process = try Self.holder(of: file, from: 1, length: 0) else { return .nobody }
-        return process > 0 ? .keeper(process) : .agent
+        try openLock()?.holder() ?? .nobody
     }
 
-    private static func holder(of file: Int32, from: off_t, length: off_t) throws(WorkspaceFileError) -> pid_t? {
-        var query = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: from, l_len: length, l_pid: 0)
-        guard unsafe fcntl(file, F_GETLK, &query) == 0 else {
-            throw WorkspaceFileError("ask for the lock on", lockFileName, number: errno)
+    /// The lock to ask again and again, also when somebody has removed the directory meanwhile; nil when there is none.
+    package func openLock() throws(WorkspaceFileError) -> WorkspaceLock? {
+        let file = unsafe openat(descriptor, Self.lockFileName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard file >= 0 else {
+            if errno == ENOENT { return nil }
+            throw WorkspaceFileError("open", Self.lockFileName, number: errno)
         }
-        return query.l_type == Int16(F_UNLCK) ? nil : query.l_pid
+        return WorkspaceLock(descriptor: file)
+    }
+
+    /// True when the directory is in no other directory any more.
+    package var isRemoved: Bool {
+        var facts = stat()
+        return unsafe fstat(descriptor, &facts) == 0 && facts.st_nlink == 0
     }
 
     package enum LockKind: Sendable { case process, openFileDescription }
@@ -197,6 +194,32 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
             guard count > 0 else { throw WorkspaceFileError("write", name, number: count == 0 ? ENOSPC : errno) }
             done += count
         }
+    }
+}
+
+/// The file that is locked, open for asking who holds it.
+package struct WorkspaceLock: ~Copyable, Sendable {
+    fileprivate let descriptor: Int32
+
+    fileprivate init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    package func holder() throws(WorkspaceFileError) -> WorkspaceDirectory.LockHolder {
+        switch try holder(from: 0, length: 1) {
+        case .some(let process): return process > 0 ? .launcher(process) : .agent
+        case .none: break
+        }
+        guard let process = try holder(from: 1, length: 0) else { return .nobody }
+        return process > 0 ? .keeper(process) : .agent
+    }
+
+    private func holder(from: off_t, length: off_t) throws(WorkspaceFileError) -> pid_t? {
+        var query = flock(l_type: Int16(F_WRLCK), l_whence: Int16(SEEK_SET), l_start: from, l_len: length, l_pid: 0)
+        guard unsafe fcntl(descriptor, F_GETLK, &query) == 0 else {
+            throw WorkspaceFileError("ask for the lock on", WorkspaceDirectory.lockFileName, number: errno)
+        }
+        return query.l_type == Int16(F_UNLCK) ? nil : query.l_pid
     }
 }
 

@@ -83,11 +83,14 @@ extension ScriptService {
         let workspaces = workspaces
         do {
             guard let directory = try workspaces.open(ticket) else { return true }
-            var events = locks.events(of: directory).makeAsyncIterator()
-            while try directory.lockHolder() != .nobody {
-                guard await events.next() != nil else { break }
+            // Held open: a script that is completed while it runs keeps its mutex to its end (tentacle-services.md 5.2).
+            if let lock = try directory.openLock() {
+                var events = locks.events(of: directory).makeAsyncIterator()
+                while try lock.holder() != .nobody {
+                    guard await events.next() != nil else { break }
+                }
             }
-            guard !Task.isCancelled else { return true }
+            guard !Task.isCancelled, !directory.isRemoved else { return true }
             switch try directory.readState()?.phase {
             case .complete: break
             case .pending: return false

@@ -13,8 +13,13 @@ package actor ScriptService {
         package var environment: [String: String]
         /// How long `start` holds a script's ticket while a script ends: no bound in the agent, as the reference.
         package var cancelTimeout = Duration.seconds(5)
+        /// Where logs of completed scripts stay; nil keeps none.
+        package var pastScripts: PastScripts?
 
-        package init(environment: [String: String]) { self.environment = environment }
+        package init(environment: [String: String], pastScripts: PastScripts? = nil) {
+            self.environment = environment
+            self.pastScripts = pastScripts
+        }
     }
 
     /// One script between its start and `complete`; used on the actor only.
@@ -39,6 +44,7 @@ package actor ScriptService {
     let locks = LockWatcher()
     var entries: [String: Entry] = [:]
     private var legacyTickets = 0
+    private var keptSincePruning: (scripts: Int, bytes: Int64) = (0, 0)
     private var recovered = false
     private let work: AsyncStream<Job>
     private let submit: AsyncStream<Job>.Continuation
@@ -173,11 +179,19 @@ package actor ScriptService {
         guard let ticket = try? Self.name(text) else { return }
         recover()
         let known = entries.removeValue(forKey: ticket.key)?.ticket ?? ticket
-        let workspaces = workspaces
-        let removed = try? await offThePool { workspaces.remove(known) }
-        if removed != true {
-            logger.warning("Could not delete workspace", metadata: ["script.ticket": "\(known)"])
+        let (workspaces, past) = (workspaces, configuration.pastScripts)
+        let kept = try? await offThePool {
+            past.map { workspaces.complete(known, keepingIn: $0) } ?? (workspaces.remove(known) ? 0 : nil)
         }
+        guard let kept = kept.flatMap(\.self) else {
+            return logger.warning("Could not delete workspace", metadata: ["script.ticket": "\(known)"])
+        }
+        keptSincePruning.scripts += 1
+        keptSincePruning.bytes += kept
+        // Looking at all of them is dear beside completing one.
+        guard let past, keptSincePruning.scripts >= 25 || keptSincePruning.bytes >= past.limits.bytes / 8 else { return }
+        keptSincePruning = (0, 0)
+        _ = try? await offThePool { past.prune() }
     }
 
     /// V1 CompleteScript: the last status, taken before the workspace goes.

@@ -19,7 +19,7 @@ package struct ScriptWorkspaces: Sendable {
 
     package init(homeDirectory: String, disk: DiskSpaceCheck = DiskSpaceCheck(), encrypt: @escaping Encryptor) {
         self.homeDirectory = homeDirectory
-        self.workDirectory = homeDirectory + "/Work"
+        self.workDirectory = homeDirectory + "/" + ScriptDirectories.work
         self.disk = disk
         self.encrypt = encrypt
     }
@@ -75,7 +75,7 @@ package struct ScriptWorkspaces: Sendable {
             _ = try OutputLogWriter(directory)
             // Made by the agent, so that a launcher of another user needs no right to create it.
             _ = try directory.claim(.openFileDescription)
-            let state = ScriptStateRecord(ticket: ticket, created: .now, boot: currentBootID())
+            let state = ScriptStateRecord(specification, created: .now, boot: currentBootID())
             try directory.writeState(state, durable: false)
             directory.reserveNext(of: ScriptStateRecord.fileName, bytes: 4096)
         } catch let error as WorkspaceFileError {
@@ -178,6 +178,15 @@ package struct ScriptWorkspaces: Sendable {
     package func tickets() -> [ScriptTicketName] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: workDirectory)) ?? []
         return names.sorted().compactMap { try? ScriptTicketName($0) }
+    }
+
+    /// Removes a workspace; its log and record go to the past scripts when it is complete.
+    ///
+    /// - Returns: how many bytes of it are kept there; nil when something of the workspace is still in its place.
+    package func complete(_ ticket: ScriptTicketName, keepingIn past: PastScripts) -> Int64? {
+        let isComplete = (try? open(ticket)?.readState())??.phase == .complete
+        if isComplete, let kept = past.keep(ticket, workspace: path(of: ticket)) { return kept }
+        return remove(ticket) ? 0 : nil
     }
 
     /// Removes a workspace; symbolic links are removed, not followed.

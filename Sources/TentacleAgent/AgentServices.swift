@@ -52,7 +52,8 @@ struct AgentServices {
                     for: settings,
                     programPath: AgentProgram.path,
                     inherited: host.environment
-                )
+                ),
+                pastScripts: PastScripts(homeDirectory: home)
             ),
             logger: logger
         )

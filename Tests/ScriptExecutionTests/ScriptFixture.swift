@@ -52,7 +52,7 @@ struct ScriptFixture: Sendable {
         service = ScriptService(
             workspaces: workspaces,
             launcher: self.launcher,
-            configuration: .init(environment: environment),
+            configuration: .init(environment: environment, pastScripts: PastScripts(homeDirectory: home)),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
     }
