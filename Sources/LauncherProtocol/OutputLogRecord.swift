@@ -63,24 +63,33 @@ package struct OutputLogRecord: Equatable, Sendable {
 /// Builds the bytes of records that all get the same time, for one write.
 package struct OutputLogBatch: Sendable {
     package private(set) var bytes: [UInt8] = []
+    /// How many records these are.
+    package private(set) var count = 0
     private var time: [UInt8] = []
+    private var mask: SecretMask
 
-    package init() {}
+    package init(mask: SecretMask = SecretMask([])) { self.mask = mask }
 
     package var isEmpty: Bool { bytes.isEmpty }
 
     package mutating func begin(at now: UTCMicroseconds) {
         bytes.removeAll(keepingCapacity: true)
+        count = 0
         time = now.text
     }
 
     /// `text` must be valid UTF-8 without line ends, which is what `OutputLineSplitter` gives.
     package mutating func append(_ source: OutputLogRecord.Source, _ text: some Collection<UInt8>, endsLine: Bool) {
+        count += 1
         bytes += time
         bytes.append(0x20)
         bytes += String(describing: OutputLogRecord.tag(source, endsLine: endsLine)).utf8
         bytes.append(0x20)
-        bytes += text
+        if mask.isEmpty {
+            bytes += text
+        } else {
+            bytes += mask.masked(Array(text)[...], of: source)
+        }
         bytes.append(0x0A)
     }
 

@@ -201,8 +201,6 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
 package struct WorkspaceLock: ~Copyable, Sendable {
     fileprivate let descriptor: Int32
 
-    fileprivate init(descriptor: Int32) { self.descriptor = descriptor }
-
     deinit { close(descriptor) }
 
     package func holder() throws(WorkspaceFileError) -> WorkspaceDirectory.LockHolder {
@@ -285,6 +283,16 @@ package struct OutputLogWriter: ~Copyable, Sendable {
     }
 
     package func sync() { _ = fdatasync(descriptor) }
+
+    /// Bytes written by whoever wrote it.
+    package var length: Int64 { Int64(max(0, lseek(descriptor, 0, SEEK_END))) }
+
+    /// What is left on the log's file system for users without privileges; nil when that cannot be told.
+    package var freeBytes: Int64? {
+        var facts = statvfs()
+        guard unsafe fstatvfs(descriptor, &facts) == 0 else { return nil }
+        return Int64(clamping: UInt64(facts.f_bavail) * UInt64(facts.f_frsize))
+    }
 }
 
 /// The kernel's name for the time since it was started; empty when it gives none.

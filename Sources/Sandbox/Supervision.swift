@@ -1,7 +1,7 @@
 /// What the supervisor of one script decides, without any system call (STYLE.md C1).
 ///
 ///     running ──exited and both pipes at their end──▶ finished
-///        │ cancel, log failed, start failed                ▲
+///        │ cancel, limit, log failed, start failed         ▲
 ///        ▼                                                 │
 ///     stopping ──────────────tree gone─────────────────────┘
 ///
@@ -14,6 +14,8 @@ package struct Supervision: ~Copyable {
     package enum Outcome: Equatable, Sendable {
         case exited(Int32)
         case cancelled
+        /// A limit of the machine's was reached; the text says which.
+        case limitReached(String)
         /// The keeper was killed, and the script with it.
         case keeperLost
         case logFailed(String)
@@ -67,6 +69,7 @@ package struct Supervision: ~Copyable {
     }
 
     package mutating func cancelRequested() -> OnEvent { stop(.cancelled) }
+    package mutating func limitReached(_ what: String) -> OnEvent { stop(.limitReached(what)) }
     package mutating func logFailed(_ reason: String) -> OnEvent { stop(.logFailed(reason)) }
     package mutating func startFailed(_ reason: String) -> OnEvent { stop(.notStarted(reason)) }
 

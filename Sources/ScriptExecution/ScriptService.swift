@@ -189,7 +189,9 @@ package actor ScriptService {
         keptSincePruning.scripts += 1
         keptSincePruning.bytes += kept
         // Looking at all of them is dear beside completing one.
-        guard let past, keptSincePruning.scripts >= 25 || keptSincePruning.bytes >= past.limits.bytes / 8 else { return }
+        guard let past, keptSincePruning.scripts >= 25 || keptSincePruning.bytes >= past.limits.bytes / 8 else {
+            return
+        }
         keptSincePruning = (0, 0)
         _ = try? await offThePool { past.prune() }
     }

@@ -70,7 +70,8 @@ enum Launcher {
             specification: specification,
             state: state,
             signals: signals,
-            claim: claim.descriptor
+            claim: claim.descriptor,
+            logLength: log.length
         )
         supervisor.run(directory, log)
         claim.release()

@@ -3,6 +3,13 @@ internal import Glibc
 internal import LauncherProtocol
 internal import Sandbox
 
+/// What one script may use; zero is no limit.
+struct ScriptLimits {
+    var log = OutputLogQuota.Limits()
+    var workspaceBytes: Int64 = 0
+    var seconds: Int64 = 0
+}
+
 /// Where scripts live and what they may do: from arguments or from a file that only its owner can write, never from a
 /// request.
 struct LauncherSettings {
@@ -14,28 +21,71 @@ struct LauncherSettings {
     /// A control group of version 2 for each script, where the host permits it.
     var usesControlGroups = true
 
-    /// `--work DIR`, `--policy NAME` and `--control-groups auto|off`, or `--config FILE` with lines `work = DIR`,
-    /// `policy = NAME` and `control-groups = off`.
+    var limits = ScriptLimits()
+
+    /// `--NAME VALUE` for each setting, or `--config FILE` with lines `NAME = VALUE`.
+    ///
+    /// | Name | Value | |
+    /// |---|---|---|
+    /// | `work` | absolute path | `<Home>/Work` |
+    /// | `policy` | `none`, `standard` | |
+    /// | `control-groups` | `auto`, `off` | |
+    /// | `log-limit` | size, 1G | what one script's log may hold; what is over it is dropped, and the log says so |
+    /// | `disk-reserve` | size, 128M | what logs leave free on the disk |
+    /// | `workspace-quota` | size, 0 for none | what is in the script's directory; a script that puts more there is ended |
+    /// | `time-limit` | seconds, 0 for none | a script that takes longer is ended |
+    ///
+    /// Sizes are bytes, or end in K, M, G or T, which go by 1024.
     init(arguments: [String]) throws(LauncherProtocolError) {
         var file: String?
+        var options: [(name: String, value: String)] = []
         var rest = arguments[...]
         while let name = rest.popFirst() {
             guard let value = rest.popFirst() else { throw LauncherProtocolError("\(name) needs a value") }
-            switch name {
-            case "--work": workDirectory = value
-            case "--policy": try setPolicy(value)
-            case "--control-groups": try setControlGroups(value)
-            case "--config": file = value
-            default:
-                throw LauncherProtocolError(
-                    "unknown option \(name); known are --work, --policy, --control-groups and --config"
-                )
+            if name == "--config" { file = value } else { options.append((name, value)) }
+        }
+        // The machine's file first, so that options go before it; without one of its own, the machine need not have it.
+        try readFile(file ?? Self.defaultFile, isOptional: file == nil)
+        for (name, value) in options {
+            guard name.hasPrefix("--"), try set(String(name.dropFirst(2)), value) else {
+                throw LauncherProtocolError("unknown option \(name); known are --config, --\(Self.names)")
             }
         }
-        if workDirectory.isEmpty { try readFile(file ?? Self.defaultFile) }
         guard workDirectory.hasPrefix("/") else {
             throw LauncherProtocolError("the work directory must be given as an absolute path with --work")
         }
+    }
+
+    private static let names =
+        "work, --policy, --control-groups, --log-limit, --disk-reserve, --workspace-quota and --time-limit"
+
+    /// False for a name that is not known.
+    private mutating func set(_ name: String, _ value: String) throws(LauncherProtocolError) -> Bool {
+        switch name {
+        case "work": workDirectory = value
+        case "policy": try setPolicy(value)
+        case "control-groups": try setControlGroups(value)
+        case "log-limit": limits.log.logBytes = try Self.size(name, value)
+        case "disk-reserve": limits.log.reserveBytes = try Self.size(name, value)
+        case "workspace-quota": limits.workspaceBytes = try Self.size(name, value)
+        case "time-limit":
+            guard let seconds = Int64(value), (0...Self.maximumSeconds).contains(seconds) else {
+                throw LauncherProtocolError("time-limit is a number of seconds, not \(value)")
+            }
+            limits.seconds = seconds
+        default: return false
+        }
+        return true
+    }
+
+    /// A hundred years.
+    private static let maximumSeconds: Int64 = 100 * 366 * 86_400
+
+    private static func size(_ name: String, _ text: String) throws(LauncherProtocolError) -> Int64 {
+        guard let bytes = ByteCountText.parse(text) else {
+            throw LauncherProtocolError("\(name) is a number of bytes, or one that ends in K, M, G or T, not \(text)")
+        }
+        return bytes
     }
 
     private mutating func setPolicy(_ name: String) throws(LauncherProtocolError) {
@@ -52,8 +102,9 @@ struct LauncherSettings {
         usesControlGroups = text == "auto"
     }
 
-    private mutating func readFile(_ path: String) throws(LauncherProtocolError) {
+    private mutating func readFile(_ path: String, isOptional: Bool) throws(LauncherProtocolError) {
         let file = unsafe clinux_open(path, O_RDONLY | O_NONBLOCK, 0)
+        if file == -ENOENT, isOptional { return }
         guard file >= 0 else { throw LauncherProtocolError("cannot open \(path): \(systemErrorText(-file))") }
         defer { close(file) }
         var facts = stat()
@@ -65,11 +116,8 @@ struct LauncherSettings {
         let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
             let parts = line.split(separator: "=", maxSplits: 1).map { Self.trimmed($0) }
-            switch parts.first {
-            case "work" where parts.count == 2: workDirectory = parts[1]
-            case "policy" where parts.count == 2: try setPolicy(parts[1])
-            case "control-groups" where parts.count == 2: try setControlGroups(parts[1])
-            default: throw LauncherProtocolError("\(path): \"\(line)\" is not understood")
+            guard parts.count == 2, try set(parts[0], parts[1]) else {
+                throw LauncherProtocolError("\(path): \"\(line)\" is not understood")
             }
         }
     }

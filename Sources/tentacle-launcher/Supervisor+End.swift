@@ -19,6 +19,10 @@ extension Supervisor {
             code = -1
             detail = "The script was cancelled."
             drain(log)
+        case .limitReached(let limit):
+            code = -1
+            detail = "\(limit) It was ended with everything it had started."
+            drain(log)
         case .logFailed(let reason):
             code = -41
             detail = "\(reason); the script was stopped and its output from here on is lost"
@@ -31,7 +35,11 @@ extension Supervisor {
                 (.standardError, text),
             ]
         }
-        if code == -41 || outcome == .keeperLost, let detail { entries.append((.standardError, detail)) }
+        switch outcome {
+        case .logFailed, .keeperLost, .limitReached:
+            if let detail { entries.append((.standardError, detail)) }
+        case .exited, .cancelled, .notStarted: break
+        }
         if !survivors.isEmpty {
             entries.append((.standardError, Self.survivorText(survivors)))
             detail = (detail.map { $0 + " " } ?? "") + Self.survivorText(survivors)
@@ -41,6 +49,7 @@ extension Supervisor {
         }
         LastResort.release(directory)
         do {
+            try log.append(quota.finish(at: .now))
             try log.append(entries)
         } catch {
             detail = detail ?? error.description
@@ -84,10 +93,11 @@ extension Supervisor {
                 }
             }
         }
-        batch.begin(at: .now)
+        let now = UTCMicroseconds.now
+        batch.begin(at: now)
         for stream in [Supervision.Stream.output, .error] where (stream == .output ? output : error).descriptor >= 0 {
             endStream(stream)
         }
-        try? log.append(batch.bytes)
+        try? log.append(quota.admit(batch, at: now) { log.freeBytes })
     }
 }

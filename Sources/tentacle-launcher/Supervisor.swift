@@ -25,9 +25,11 @@ struct Supervisor: ~Copyable {
     var error = Pipe()
     var process: SandboxedProcess?
     var group: ControlGroup?
-    var batch = OutputLogBatch()
+    var batch: OutputLogBatch
     var outcome: Supervision.Outcome?
     private var buffer = [UInt8](repeating: 0, count: readBytes)
+    var quota: OutputLogQuota
+    private var clock: LimitClock
     /// What cannot be in the log when the log itself failed; goes into the record.
     var survivors: [String] = []
 
@@ -42,9 +44,14 @@ struct Supervisor: ~Copyable {
         specification: ScriptSpecification,
         state: ScriptStateRecord,
         signals: Int32,
-        claim: Int32
+        claim: Int32,
+        logLength: Int64
     ) {
         self.settings = settings
+        quota = OutputLogQuota(limits: settings.limits.log, written: logLength)
+        let password = specification.environment["TentacleProxyPassword"]
+        batch = OutputLogBatch(mask: SecretMask(password.map { [$0] } ?? []))
+        clock = LimitClock(settings.limits)
         self.ticket = ticket
         self.specification = specification
         self.state = state
@@ -172,8 +179,9 @@ struct Supervisor: ~Copyable {
     private mutating func step(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         var waiting = [signals, output.descriptor, error.descriptor, process?.failures ?? -1, process?.statuses ?? -1]
             .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        let ready = unsafe poll(&waiting, nfds_t(waiting.count), -1)
-        guard ready > 0 else { return }
+        let ready = unsafe poll(&waiting, nfds_t(waiting.count), clock.pollMilliseconds)
+        if let limit = clock.reached(directory.descriptor) { perform(machine.limitReached(limit), directory, log) }
+        guard ready > 0, outcome == nil else { return }
         if waiting[1].revents != 0 { readOutput(.output, directory, log) }
         if waiting[2].revents != 0 { readOutput(.error, directory, log) }
         if waiting[3].revents != 0 { readFailure(directory, log) }
@@ -199,7 +207,8 @@ struct Supervisor: ~Copyable {
         guard descriptor >= 0 else { return nil }
         let count = unsafe read(descriptor, &buffer, buffer.count)
         if count < 0, errno == EAGAIN || errno == EINTR { return nil }
-        batch.begin(at: .now)
+        let now = UTCMicroseconds.now
+        batch.begin(at: now)
         let event: Supervision.OnEvent
         if count > 0 {
             feed(stream, Array(buffer[..<count]))
@@ -209,7 +218,7 @@ struct Supervisor: ~Copyable {
             event = machine.streamEnded(stream)
         }
         do {
-            try log.append(batch.bytes)
+            try log.append(quota.admit(batch, at: now) { log.freeBytes })
             return event
         } catch {
             return machine.logFailed(error.description)

@@ -192,13 +192,15 @@ import Testing
 
 @Suite struct FullDiskTests {
     /// The workspace lies on a small tmpfs of a mount namespace that ends with the shell.
-    static func script(home: String, launcher: String) -> String {
+    static func script(home: String, launcher: String, size: String, body: String) -> String {
         """
         set -e
         mkdir -p \(home)/Work
-        mount -t tmpfs -o size=256k none \(home)/Work
+        mount -t tmpfs -o size=\(size) none \(home)/Work
         mkdir \(home)/Work/full; cd \(home)/Work/full
-        echo 'seq 1 1000000; echo survived' > Bootstrap.sh
+        cat > Bootstrap.sh <<'SCRIPT'
+        \(body)
+        SCRIPT
         echo '{"version":1,"ticket":"full","service":2,"taskId":"T","fullIsolation":false,"mutexName":"R",\
         "arguments":[],"environment":{"PATH":"/usr/bin:/bin"}}' > script.json
         echo '{"version":1,"ticket":"full","phase":"pending","created":"2024-05-09T10:11:12.123456Z","boot":"x"}' \
@@ -215,7 +217,12 @@ import Testing
     func fullDisk() async throws {
         let launcher = try #require(ScriptFixture.launcherPath)
         try await ScriptFixture.with { fixture in
-            let script = Self.script(home: fixture.home, launcher: launcher)
+            let script = Self.script(
+                home: fixture.home,
+                launcher: launcher + " --disk-reserve 0",
+                size: "256k",
+                body: "seq 1 1000000; echo survived"
+            )
             let shell = try RunningProgram("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", script])
             #expect(await shell.outcome().status == 0)
             let record = try Data(contentsOf: URL(filePath: fixture.home + "/state.json"))
@@ -229,6 +236,48 @@ import Testing
             #expect(log.dropLast().last?.contains("No space left on device") == true)
             #expect(log.allSatisfy { OutputLogRecord(line: Array($0.utf8)) != nil })
             #expect(!log.contains { $0.hasSuffix("survived") })
+        }
+    }
+
+    @Test(
+        "logs leave a reserve on the disk: what is dropped is said, and what comes when there is room again is written",
+        .enabled(if: ScriptFixture.isRoot, "needs root for a mount namespace")
+    )
+    func reserve() async throws {
+        let launcher = try #require(ScriptFixture.launcherPath)
+        try await ScriptFixture.with { fixture in
+            // The script makes room, and goes on until its lines are written again.
+            let body = """
+                fallocate -l 4M other; seq 1 200000; rm other
+                until [ "$(tail -c 6 Output.log)" = again ]; do echo again; sleep 0.1; done
+                """
+            let script = Self.script(
+                home: fixture.home,
+                launcher: launcher + " --disk-reserve 2M",
+                size: "8m",
+                body: body
+            )
+            let shell = try RunningProgram("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", script])
+            #expect(await shell.outcome().status == 0)
+            let state = try ScriptStateRecord(
+                bytes: Array(try Data(contentsOf: URL(filePath: fixture.home + "/state.json")))
+            )
+            #expect(state.exitCode == 0)
+            let text = try String(contentsOfFile: fixture.home + "/Output.log", encoding: .utf8)
+            let records = text.split(separator: "\n").compactMap { OutputLogRecord(line: Array($0.utf8)) }
+            let lines = records.map { String(decoding: $0.text, as: UTF8.self) }
+            let numbers = lines.compactMap { Int($0) }
+            let notice = try #require(lines.firstIndex { $0.hasPrefix("The disk has only ") })
+            #expect(lines[notice].contains("less than the 2 MB that logs leave to others"))
+            let end = try #require(lines.first { $0.hasSuffix(") of this script's output were dropped here.") })
+            let dropped = try #require(Int(end.prefix { $0.isNumber }))
+            #expect(numbers.first == 1)
+            #expect(numbers.last == 200_000)
+            let again = lines.filter { $0 == "again" }.count
+            #expect(again > 0)
+            // Among the dropped ones are some that say "again", too.
+            #expect(numbers.count + dropped >= 200_000)
+            #expect(dropped < 200_000)
         }
     }
 }

@@ -1,0 +1,85 @@
+internal import CLinux
+internal import Glibc
+internal import LauncherProtocol
+
+/// Looks after the limits that nothing tells of when they are reached: the time, and the size of a workspace.
+struct LimitClock {
+    private static let quotaMilliseconds: Int64 = 1000
+    /// How long looking may take, in parts of the time between two looks: a large tree is looked at less often.
+    private static let share: Int64 = 20
+
+    private let limits: ScriptLimits
+    private let end: Int64
+    private var nextLook: Int64
+
+    init(_ limits: ScriptLimits) {
+        self.limits = limits
+        end = limits.seconds > 0 ? Self.now + limits.seconds * 1000 : .max
+        nextLook = limits.workspaceBytes > 0 ? Self.now + Self.quotaMilliseconds : .max
+    }
+
+    /// How long nothing has to be looked at; -1 for ever.
+    var pollMilliseconds: Int32 {
+        let next = min(end, nextLook)
+        return next == .max ? -1 : Int32(clamping: max(0, next - Self.now))
+    }
+
+    /// Which limit is reached, in words; nil when none is.
+    mutating func reached(_ workspace: Int32) -> String? {
+        guard min(end, nextLook) < .max else { return nil }
+        let now = Self.now
+        if now >= end { return "The script took longer than its limit of \(limits.seconds) seconds." }
+        guard now >= nextLook else { return nil }
+        let bytes = DirectorySize.bytes(of: workspace, upTo: limits.workspaceBytes)
+        nextLook = Self.now + max(Self.quotaMilliseconds, (Self.now - now) * Self.share)
+        guard bytes > limits.workspaceBytes else { return nil }
+        return
+            "The script's working directory holds more than its quota of \(ByteCountText.text(limits.workspaceBytes))."
+    }
+
+    private static var now: Int64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+}
+
+/// What the files below a directory take on the disk; links are not followed, other file systems not entered.
+enum DirectorySize {
+    /// Deeper ones are not counted: a script may build what it likes.
+    private static let maximumDepth = 64
+
+    /// Stops when it is more than the limit.
+    static func bytes(of directory: Int32, upTo limit: Int64) -> Int64 {
+        var facts = stat()
+        guard unsafe fstat(directory, &facts) == 0 else { return 0 }
+        var sum: Int64 = 0
+        add(dup(directory), facts.st_dev, 0, &sum, limit)
+        return sum
+    }
+
+    /// Takes over the descriptor.
+    private static func add(_ directory: Int32, _ device: dev_t, _ depth: Int, _ sum: inout Int64, _ limit: Int64) {
+        guard directory >= 0 else { return }
+        guard let entries = unsafe fdopendir(directory) else {
+            close(directory)
+            return
+        }
+        defer { unsafe closedir(entries) }
+        // A copy of a descriptor reads on where the last one stopped.
+        unsafe rewinddir(entries)
+        while sum <= limit, let entry = unsafe readdir(entries) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            var facts = stat()
+            guard name != ".", name != "..",
+                unsafe fstatat(directory, name, &facts, AT_SYMLINK_NOFOLLOW) == 0, facts.st_dev == device
+            else { continue }
+            sum += Int64(facts.st_blocks) * 512
+            guard facts.st_mode & S_IFMT == S_IFDIR, depth < maximumDepth else { continue }
+            let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+            add(unsafe openat(directory, name, flags), device, depth + 1, &sum, limit)
+        }
+    }
+}
