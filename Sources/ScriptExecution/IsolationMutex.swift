@@ -8,6 +8,8 @@ final class IsolationMutex: Sendable {
     static let noTimeoutFrom = Duration.milliseconds(2_147_483_647)
     static let firstNoticeAfter = Duration.milliseconds(100)
     static let noticeEvery = Duration.seconds(600)
+    /// Holders that change faster than this are not all told of.
+    static let noticesApart = Duration.seconds(1)
 
     struct Holding: Sendable, Equatable {
         var name: String
@@ -27,6 +29,8 @@ final class IsolationMutex: Sendable {
         var nextID = 0
         var locks: [String: IsolationLock] = [:]
         var signals: [Int: OneShotSignal] = [:]
+        /// Of those who wait: the next change of whom they wait for.
+        var changes: [Int: OneShotSignal] = [:]
     }
 
     private let state = Mutex(State())
@@ -42,29 +46,72 @@ final class IsolationMutex: Sendable {
     }
 
     func release(_ holding: Holding) {
-        let entered = state.withLock { state in Self.leave(&state, holding) }
-        for signal in entered { signal.fire() }
+        let signals = state.withLock { state in Self.leave(&state, holding) }
+        for signal in signals { signal.fire() }
     }
 
+    /// Who enters now, and those who go on waiting for somebody else.
     private static func leave(_ state: inout State, _ holding: Holding) -> [OneShotSignal] {
         state.signals[holding.id] = nil
+        state.changes[holding.id] = nil
         let entered = state.locks[holding.name]?.leave(holding.id) ?? []
+        let waiting = state.locks[holding.name]?.waiting.map(\.id) ?? []
         if state.locks[holding.name]?.isIdle == true { state.locks[holding.name] = nil }
+        for id in entered { state.changes[id] = nil }
         return entered.compactMap { state.signals.removeValue(forKey: $0) }
+            + waiting.compactMap { state.changes.removeValue(forKey: $0) }
     }
 
-    /// Waits for the lock; `notice` gets the busy text after 100 ms, every ten minutes, and when the wait fails.
+    /// Waits for the lock.
+    ///
+    /// `notice` gets the busy text after 100 ms, every ten minutes, when the wait fails, and when it is for somebody else.
+    /// `waited` is how long the script has waited already, for an agent that has since been restarted.
     func acquire(
         name: String,
         taskID: String,
         isolation: ScriptIsolation,
         timeout: Duration?,
+        waited: Duration = .zero,
         cancel: OneShotSignal,
         notice: (String) async -> Void
     ) async -> Outcome {
         let clock = ContinuousClock()
-        let began = clock.now
-        let (member, signal) = state.withLock { state in
+        let deadline = timeout.map { clock.now + max($0 - waited, .zero) }
+        let (member, signal) = enter(name, taskID, isolation)
+        let holding = Holding(name: name, id: member.id)
+        var due = clock.now + Self.firstNoticeAfter
+        var said: (text: String, at: ContinuousClock.Instant)?
+        while true {
+            let change = changeSignal(of: member.id)
+            let until = deadline.map { min($0, due) } ?? due
+            await Self.wait(for: [signal, cancel] + (said == nil ? [] : [change]), until: until)
+            if signal.isFired, !Task.isCancelled { return .acquired(holding) }
+            if Task.isCancelled {
+                release(holding)
+                return .abandoned
+            }
+            let isOver = cancel.isFired || deadline.map { clock.now >= $0 } ?? false
+            let texts = texts(name: name, member)
+            if isOver || clock.now >= due {
+                if isOver || said.map({ $0.text != texts.busy || clock.now - $0.at >= Self.noticeEvery }) ?? true {
+                    await notice(texts.busy)
+                    said = (texts.busy, clock.now)
+                }
+                due = clock.now + Self.noticeEvery
+            } else if change.isFired, let said {
+                due = min(due, said.at + Self.noticesApart)
+            }
+            if cancel.isFired { return giveUp(holding, .cancelled(texts.cancelled)) }
+            if let timeout, isOver { return giveUp(holding, .timedOut(texts.timedOut(after: timeout))) }
+        }
+    }
+
+    private func enter(
+        _ name: String,
+        _ taskID: String,
+        _ isolation: ScriptIsolation
+    ) -> (IsolationLock.Member, OneShotSignal) {
+        state.withLock { state in
             state.nextID += 1
             let member = IsolationLock.Member(id: state.nextID, taskID: taskID, isolation: isolation)
             let signal = OneShotSignal()
@@ -75,43 +122,32 @@ final class IsolationMutex: Sendable {
             }
             return (member, signal)
         }
-        let holding = Holding(name: name, id: member.id)
-        var patience = Self.firstNoticeAfter
-        while true {
-            let left = timeout.map { $0 - (clock.now - began) }
-            let step = left.map { min($0, patience) } ?? patience
-            if await Self.wait(for: signal, or: cancel, upTo: step) { return .acquired(holding) }
-            if Task.isCancelled {
-                release(holding)
-                return .abandoned
-            }
-            let texts = texts(name: name, member)
-            await notice(texts.busy)
-            if cancel.isFired { return giveUp(holding, signal, .cancelled(texts.cancelled)) }
-            if let timeout, clock.now - began >= timeout {
-                return giveUp(holding, signal, .timedOut(texts.timedOut(after: timeout)))
-            }
-            patience = Self.noticeEvery
+    }
+
+    private func changeSignal(of id: Int) -> OneShotSignal {
+        state.withLock { state in
+            if let signal = state.changes[id] { return signal }
+            let signal = OneShotSignal()
+            if state.signals[id] != nil { state.changes[id] = signal }
+            return signal
         }
     }
 
     /// The lock may have come at the last moment; then it is had, and given back.
-    private func giveUp(_ holding: Holding, _ signal: OneShotSignal, _ outcome: Outcome) -> Outcome {
+    private func giveUp(_ holding: Holding, _ outcome: Outcome) -> Outcome {
         release(holding)
         return outcome
     }
 
-    /// True when the lock is held; a cancel that came first wins nothing (the launcher is told later).
-    private static func wait(for signal: OneShotSignal, or cancel: OneShotSignal, upTo: Duration) async -> Bool {
-        if signal.isFired { return true }
+    /// Returns when one of them has fired, when it is time, or when the task is cancelled.
+    private static func wait(for signals: [OneShotSignal], until: ContinuousClock.Instant) async {
+        guard !signals.contains(where: \.isFired) else { return }
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await signal.wait() }
-            group.addTask { await cancel.wait() }
-            group.addTask { try? await Task.sleep(for: upTo) }
+            for signal in signals { group.addTask { await signal.wait() } }
+            group.addTask { try? await Task.sleep(until: until) }
             await group.next()
             group.cancelAll()
         }
-        return signal.isFired && !Task.isCancelled
     }
 
     private func texts(name: String, _ member: IsolationLock.Member) -> IsolationTexts {

@@ -3,8 +3,8 @@ internal import LauncherProtocol
 internal import Logging
 
 extension ScriptService {
-    /// One script from the wait for its mutex to its end.
-    func execute(_ ticket: ScriptTicketName, _ specification: ScriptSpecification) async {
+    /// One script from the wait for its mutex to its end; it waits since it was created.
+    func execute(_ ticket: ScriptTicketName, _ specification: ScriptSpecification, created: UTCMicroseconds) async {
         guard let entry = entries[ticket.key] else { return }
         let name = specification.mutexName
         let level = specification.fullIsolation ? "FullIsolation" : "NoIsolation"
@@ -15,12 +15,18 @@ extension ScriptService {
             taskID: specification.taskID,
             isolation: specification.fullIsolation ? .full : .none,
             timeout: specification.mutexTimeoutMilliseconds.map { .milliseconds($0) },
+            waited: Self.time(since: created),
             cancel: entry.cancelled,
             notice: { _ = await append(ticket, Self.marked("wait", $0)) }
         )
         switch outcome {
         case .acquired(let holding):
             defer { isolation.release(holding) }
+            let waited = Self.time(since: created)
+            if waited > Self.silentWait {
+                let text = "The isolation mutex \(name) was acquired after \(Self.text(waited))"
+                _ = await append(ticket, [(.debug, text)])
+            }
             await launch(entry)
         case .cancelled(let text):
             await finish(ticket, ScriptExitCode.cancelledBeforeStart, [text, "Script execution canceled."])
@@ -32,10 +38,25 @@ extension ScriptService {
         await end(entry)
     }
 
+    /// Waits that are longer are told in the script's log.
+    private static let silentWait = Duration.seconds(1)
+
+    /// A wall clock that was set back says nothing.
+    private static func time(since: UTCMicroseconds) -> Duration {
+        .microseconds(max(0, UTCMicroseconds.now.sinceEpoch - since.sinceEpoch))
+    }
+
+    /// `12.3 s`.
+    private static func text(_ duration: Duration) -> String {
+        let tenths = Int64(duration / .milliseconds(100))
+        return "\(tenths / 10).\(tenths % 10) s"
+    }
+
     /// A script that the previous agent started: keeps its mutex, is only watched.
     func supervise(
         _ ticket: ScriptTicketName,
         _ specification: ScriptSpecification,
+        created: UTCMicroseconds,
         _ holding: IsolationMutex.Holding
     ) async {
         guard let entry = entries[ticket.key] else { return }
@@ -43,7 +64,7 @@ extension ScriptService {
         isolation.release(holding)
         if begun { return await end(entry) }
         entry.phase = .waiting
-        await execute(ticket, specification)
+        await execute(ticket, specification, created: created)
     }
 
     private func launch(_ entry: Entry) async {
@@ -56,7 +77,7 @@ extension ScriptService {
             }
             entry.phase = .launching
             do {
-                if case .failed(let text) = try await launcher.ask(.start(ticket)) {
+                if case .failed(let text) = try await askLauncherToStart(ticket) {
                     failure = text
                     break
                 }
@@ -75,6 +96,26 @@ extension ScriptService {
     }
 
     private static let startAttempts = 3
+
+    /// A launcher that lets the script wait is named in its log.
+    private func askLauncherToStart(_ ticket: ScriptTicketName) async throws -> LauncherReply {
+        let launcher = launcher
+        return try await withThrowingTaskGroup(of: LauncherReply?.self) { group in
+            group.addTask { try await launcher.ask(.start(ticket)) }
+            group.addTask {
+                guard (try? await Task.sleep(for: Self.silentWait)) != nil else { return nil }
+                let text = "Waiting for tentacle-launcher, which has not answered for \(Self.text(Self.silentWait))"
+                _ = await self.append(ticket, [(.debug, text)])
+                return nil
+            }
+            while let reply = try await group.next() {
+                guard let reply else { continue }
+                group.cancelAll()
+                return reply
+            }
+            throw CancellationError()
+        }
+    }
 
     /// Returns when the lock is free; false when the script has not begun.
     ///

@@ -52,9 +52,9 @@ package actor ScriptService {
     /// Work for `run()`.
     enum Job: Sendable {
         /// Wait for the mutex, launch, supervise.
-        case execute(ScriptTicketName, ScriptSpecification)
+        case execute(ScriptTicketName, ScriptSpecification, created: UTCMicroseconds)
         /// Found running after a restart: supervise only.
-        case supervise(ScriptTicketName, ScriptSpecification, IsolationMutex.Holding)
+        case supervise(ScriptTicketName, ScriptSpecification, created: UTCMicroseconds, IsolationMutex.Holding)
     }
 
     package init(
@@ -77,9 +77,10 @@ package actor ScriptService {
             for await job in work {
                 group.addTask {
                     switch job {
-                    case .execute(let ticket, let specification): await self.execute(ticket, specification)
-                    case .supervise(let ticket, let specification, let holding):
-                        await self.supervise(ticket, specification, holding)
+                    case .execute(let ticket, let specification, let created):
+                        await self.execute(ticket, specification, created: created)
+                    case .supervise(let ticket, let specification, let created, let holding):
+                        await self.supervise(ticket, specification, created: created, holding)
                     }
                 }
             }
@@ -139,7 +140,7 @@ package actor ScriptService {
         }
         guard isNew else { return false }
         entry.phase = .waiting
-        submit.yield(.execute(ticket, specification))
+        submit.yield(.execute(ticket, specification, created: .now))
         return true
     }
 
@@ -283,10 +284,10 @@ package actor ScriptService {
                     taskID: found.specification.taskID,
                     isolation: found.specification.fullIsolation ? .full : .none
                 )
-                submit.yield(.supervise(found.ticket, found.specification, holding))
+                submit.yield(.supervise(found.ticket, found.specification, created: found.created, holding))
             case .notBegun:
                 entry.phase = .waiting
-                submit.yield(.execute(found.ticket, found.specification))
+                submit.yield(.execute(found.ticket, found.specification, created: found.created))
             }
         }
     }

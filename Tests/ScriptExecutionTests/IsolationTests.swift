@@ -1,4 +1,5 @@
 import Foundation
+import LauncherProtocol
 import Testing
 
 @testable import ScriptExecution
@@ -122,6 +123,104 @@ import Testing
                 ]
             )
             try await gate.open()
+        }
+    }
+
+    @Test("a waiting script is told when it waits for somebody else, and how long it has waited")
+    func changes() async throws {
+        try await ScriptFixture.with { fixture in
+            let gates = try ["a", "b"].map { try Gate(fixture, $0) }
+            func start(_ ticket: String, _ body: String) async throws {
+                _ = try await fixture.run(body, ticket: ticket, wait: .zero) {
+                    $0.isolation = .full
+                    $0.taskID = "T-\(ticket)"
+                }
+            }
+            func waitsFor(_ task: String) async throws {
+                let text = "Waiting for the script in task [T-\(task)]"
+                while !ScriptFixture.output(try await fixture.status("c")).contains(where: { $0.hasPrefix(text) }) {}
+            }
+            try await start("a", gates[0].script)
+            try await gates[0].reached()
+            try await start("b", gates[1].script)
+            try await start("c", "echo ran")
+            try await waitsFor("a")
+            try await gates[0].open()
+            try await gates[1].reached()
+            try await waitsFor("b")
+            try await gates[1].open()
+            await fixture.service.waitUntilOver(ticket: "c")
+            let status = try await fixture.status("c")
+            #expect(
+                ScriptFixture.output(status).map { $0.prefix(39) } == [
+                    "Waiting for the script in task [T-a](~/", "Waiting for the script in task [T-b](~/", "ran",
+                ]
+            )
+            let text = #/The isolation mutex RunningScript was acquired after [1-9]\d*\.\d s/#
+            #expect(status.logs.contains { $0.source == .debug && $0.text.wholeMatch(of: text) != nil })
+        }
+    }
+
+    @Test("the time a script has waited before a restart of the agent counts")
+    func timeoutAcrossRestart() async throws {
+        try await ScriptFixture.with { fixture in
+            let gate = try Gate(fixture)
+            try await fixture.runToGate(gate, ticket: "first") { $0.isolation = .full }
+            // Written by an agent that is gone: it has waited 50 of 60 minutes, or 70.
+            for (ticket, minutes) in [("early", 50), ("late", 70)] {
+                let ticket = try ScriptTicketName(ticket)
+                let specification = ScriptSpecification(
+                    ticket: ticket,
+                    service: 2,
+                    taskID: "T",
+                    fullIsolation: true,
+                    mutexName: "RunningScript",
+                    mutexTimeoutMilliseconds: 3_600_000,
+                    arguments: [],
+                    environment: [:]
+                )
+                let start = ScriptStart(body: "true", taskID: "T")
+                try fixture.workspaces.prepare(ticket, start, specification)
+                guard let directory = try fixture.workspaces.open(ticket) else {
+                    Issue.record("no workspace")
+                    return
+                }
+                var state = try #require(try directory.readState())
+                state.created.sinceEpoch -= Int64(minutes) * 60_000_000
+                try directory.writeState(state, durable: false)
+            }
+            try await ScriptFixture(home: fixture.home).running { next in
+                await next.service.waitUntilOver(ticket: "late")
+                let late = try await next.status("late")
+                #expect(late.exitCode == ScriptExitCode.mutexTimeout)
+                #expect(
+                    late.logs.contains { $0.text.hasPrefix("This task waited more than 60 minutes and timed out.") }
+                )
+                #expect(try await next.status("early").state == .pending)
+            }
+        }
+    }
+
+    /// Answers when it is told to.
+    private final class SlowLauncher: ScriptLauncher {
+        let answer = OneShotSignal()
+
+        func ask(_ request: LauncherRequest) async throws -> LauncherReply {
+            await answer.wait()
+            return .failed("no such thing")
+        }
+    }
+
+    @Test("a launcher that lets a script wait for more than a second is named in the script's log")
+    func slowLauncher() async throws {
+        let launcher = SlowLauncher()
+        try await ScriptFixture.with(launcher: launcher) { fixture in
+            _ = try await fixture.run("true", wait: .zero)
+            let text = "Waiting for tentacle-launcher, which has not answered for 1.0 s"
+            while !(try await fixture.status().logs.contains { $0.text == text }) {}
+            launcher.answer.fire()
+            await fixture.service.waitUntilOver(ticket: "abc")
+            #expect(try await fixture.status().exitCode == ScriptExitCode.couldNotStart)
         }
     }
 }
