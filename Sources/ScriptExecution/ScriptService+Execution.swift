@@ -249,6 +249,12 @@ private struct StatusReader: Sendable {
         )
         guard let directory = try workspaces.open(ticket) else { return nothing }
         var status = nothing
+        if let exitCode = try stockExitCode(directory) {
+            status.exitCode = generation == .v1 ? 0 : exitCode
+            guard StockWorkspace.hasLog(directory) else { return status }
+            (status.logs, status.nextLogSequence) = try StockWorkspace.log(directory, after: sequence)
+            return status
+        }
         if let state = try standing(ticket, directory) {
             switch state.phase {
             case .pending: status.state = .pending
@@ -273,6 +279,15 @@ private struct StatusReader: Sendable {
             status.exitCode = 0
         }
         return status
+    }
+
+    /// Of a workspace in which this agent has started nothing and the stock agent has; V1 had no state, but a log.
+    private func stockExitCode(_ directory: borrowing WorkspaceDirectory) throws -> Int32? {
+        guard try directory.read(ScriptStateRecord.fileName, limit: ScriptStateRecord.maximumBytes) == nil else {
+            return nil
+        }
+        let unknown = StockWorkspace.hasLog(directory) ? ScriptExitCode.unknownScript : nil
+        return try StockWorkspace.exitCode(directory) ?? unknown
     }
 
     /// The record, after a script that nobody runs has been given its end.

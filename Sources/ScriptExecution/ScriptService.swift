@@ -134,7 +134,7 @@ package actor ScriptService {
             environment: configuration.environment
         )
         let isNew = try await offThePool {
-            guard try workspaces.open(ticket)?.readState() == nil else { return false }
+            guard try !workspaces.hasStarted(ticket) else { return false }
             try workspaces.prepare(ticket, start, specification)
             return true
         }

@@ -42,6 +42,12 @@ package struct ScriptWorkspaces: Sendable {
         return WorkspaceDirectory(takingOver: directory)
     }
 
+    /// True when a script was started with this ticket before, by this agent or by a stock agent that it replaced.
+    package func hasStarted(_ ticket: ScriptTicketName) throws -> Bool {
+        guard let directory = try open(ticket) else { return false }
+        return try directory.readState() != nil || StockWorkspace.exitCode(directory) != nil
+    }
+
     private func create(_ ticket: ScriptTicketName) throws -> WorkspaceDirectory {
         do {
             try FileManager.default.createDirectory(atPath: workDirectory, withIntermediateDirectories: true)
@@ -72,6 +78,8 @@ package struct ScriptWorkspaces: Sendable {
             for file in start.files { try save(file, in: directory) }
             let name = ScriptSpecification.fileName
             try directory.replace(name, with: specification.encoded(), mode: 0o600, durable: false)
+            // Of an attempt that failed: nothing in it is this script's.
+            directory.remove(ScriptSpecification.logFileName)
             _ = try OutputLogWriter(directory)
             // Made by the agent, so that a launcher of another user needs no right to create it.
             _ = try directory.claim(.openFileDescription)
