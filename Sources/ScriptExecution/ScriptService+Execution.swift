@@ -10,6 +10,7 @@ extension ScriptService {
         let level = specification.fullIsolation ? "FullIsolation" : "NoIsolation"
         let verbose = "Acquiring isolation mutex \(name) with \(level) in \(specification.taskID)"
         guard await append(ticket, Self.marked("verbose", verbose)) else { return await end(entry) }
+        var hasWaited = false
         let outcome = await isolation.acquire(
             name: name,
             taskID: specification.taskID,
@@ -17,13 +18,16 @@ extension ScriptService {
             timeout: specification.mutexTimeoutMilliseconds.map { .milliseconds($0) },
             waited: Self.time(since: created),
             cancel: entry.cancelled,
-            notice: { _ = await append(ticket, Self.marked("wait", $0)) }
+            notice: {
+                hasWaited = true
+                _ = await append(ticket, Self.marked("wait", $0))
+            }
         )
         switch outcome {
         case .acquired(let holding):
             defer { isolation.release(holding) }
             let waited = Self.time(since: created)
-            if waited > Self.silentWait {
+            if hasWaited, waited > Self.silentWait {
                 let text = "The isolation mutex \(name) was acquired after \(Self.text(waited))"
                 _ = await append(ticket, [(.debug, text)])
             }
@@ -105,7 +109,7 @@ extension ScriptService {
             group.addTask {
                 guard (try? await Task.sleep(for: Self.silentWait)) != nil else { return nil }
                 let text = "Waiting for tentacle-launcher, which has not answered for \(Self.text(Self.silentWait))"
-                _ = await self.append(ticket, [(.debug, text)])
+                await self.appendBeforeBegin(ticket, text)
                 return nil
             }
             while let reply = try await group.next() {
@@ -196,6 +200,17 @@ extension ScriptService {
             (.standardOutput, "##octopus[stdout-\(level)]"), (.standardOutput, text),
             (.standardOutput, "##octopus[stdout-default]"),
         ]
+    }
+
+    /// Nothing of ours may come behind a script's end: once it has begun, the log is the launcher's.
+    private func appendBeforeBegin(_ ticket: ScriptTicketName, _ text: String) async {
+        let workspaces = workspaces
+        _ = try? await offThePool {
+            guard let directory = try workspaces.open(ticket),
+                try directory.readState()?.phase == .pending, try directory.lockHolder() == .nobody
+            else { return }
+            try OutputLogWriter(directory).append([(.debug, text)])
+        }
     }
 
     /// False when the log cannot be written: the script is over with -41 then (tentacle-services.md 3.2).

@@ -1,7 +1,7 @@
 package import FoundationEssentials
 
 /// Bytes that came with a call and are complete: a spool file, or memory.
-package enum StagedStream: Sendable {
+package enum StagedStream: Sendable, Equatable {
     case file(path: String, length: Int64)
     case bytes([UInt8])
 

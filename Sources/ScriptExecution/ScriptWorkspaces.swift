@@ -71,11 +71,15 @@ package struct ScriptWorkspaces: Sendable {
         _ specification: ScriptSpecification
     ) throws {
         let directory = try create(ticket)
-        try disk.require(DiskSpaceCheck.workspaceBytes, in: path(of: ticket))
+        try disk.require(DiskSpaceCheck.workspaceBytes + Self.copiedBytes(start, directory), in: path(of: ticket))
         do {
             let script = Self.unixLineEnds(start.body)
             try write(.bytes(script), to: ScriptSpecification.scriptFileName, in: directory)
-            for file in start.files { try save(file, in: directory) }
+            // One stream that is two files is moved last.
+            for (index, file) in start.files.enumerated() {
+                let isLast = !start.files[(index + 1)...].contains { $0.contents == file.contents }
+                try save(file, in: directory, mayMove: isLast)
+            }
             let name = ScriptSpecification.fileName
             try directory.replace(name, with: specification.encoded(), mode: 0o600, durable: false)
             // Of an attempt that failed: nothing in it is this script's.
@@ -88,6 +92,21 @@ package struct ScriptWorkspaces: Sendable {
             directory.reserveNext(of: ScriptStateRecord.fileName, bytes: 4096)
         } catch let error as WorkspaceFileError {
             throw ScriptExecutionError(error.number == ENOSPC ? .diskFull : .file, "\(error) in \(path(of: ticket))")
+        }
+    }
+
+    /// What the script's files will take on the disk beside what they take already: those that are moved take nothing.
+    private static func copiedBytes(_ start: ScriptStart, _ directory: borrowing WorkspaceDirectory) -> UInt64 {
+        var place = stat()
+        guard unsafe fstat(directory.descriptor, &place) == 0 else { return 0 }
+        return start.files.reduce(into: 0) { sum, file in
+            var facts = stat()
+            if case .file(let spool, _) = file.contents, file.encryptionPassword == nil,
+                unsafe stat(spool, &facts) == 0, facts.st_dev == place.st_dev
+            {
+                return
+            }
+            sum += UInt64(max(0, file.contents.length))
         }
     }
 
@@ -109,9 +128,13 @@ package struct ScriptWorkspaces: Sendable {
         WorkspaceDirectory.lockFileName, ScriptStateRecord.fileName + ".next", ScriptSpecification.fileName + ".next",
     ]
 
-    private func save(_ file: ScriptStart.File, in directory: borrowing WorkspaceDirectory) throws {
+    private func save(
+        _ file: ScriptStart.File,
+        in directory: borrowing WorkspaceDirectory,
+        mayMove: Bool
+    ) throws {
         guard let password = file.encryptionPassword else {
-            return try write(file.contents, to: file.name, in: directory)
+            return try write(file.contents, to: file.name, in: directory, mayMove: mayMove)
         }
         // The content is text: decoded, and its byte order mark dropped, as the reference does.
         var text = Array(String(decoding: try Self.readAll(file.contents), as: UTF8.self).utf8)
@@ -122,7 +145,8 @@ package struct ScriptWorkspaces: Sendable {
     private func write(
         _ contents: StagedStream,
         to name: String,
-        in directory: borrowing WorkspaceDirectory
+        in directory: borrowing WorkspaceDirectory,
+        mayMove: Bool = false
     ) throws {
         let components = try Self.components(of: name)
         var parent = dup(directory.descriptor)
@@ -141,6 +165,17 @@ package struct ScriptWorkspaces: Sendable {
         let file = unsafe clinux_open_beneath(parent, last, O_WRONLY | O_CREAT | O_TRUNC, 0o666)
         guard file >= 0 else { throw Self.failure("create", name, -file) }
         defer { close(file) }
+        // What was received on the same file system becomes the file itself: nothing is copied. It takes over the mode of
+        // the file just made, since spool files are private.
+        var facts = stat()
+        if mayMove, case .file(let spool, _) = contents, unsafe fstat(file, &facts) == 0,
+            unsafe renameat(AT_FDCWD, spool, parent, last) == 0
+        {
+            guard unsafe fchmodat(parent, last, facts.st_mode & 0o777, 0) == 0 else {
+                throw Self.failure("change the mode of", name, errno)
+            }
+            return
+        }
         try contents.forEachChunk { chunk in try FileBytes.write(chunk, to: file, name: name) }
     }
 

@@ -208,6 +208,26 @@ import Testing
     }
 
     @Test(
+        "a received file is moved into the workspace, with the mode of a new file; one that is two files is twice there"
+    )
+    func movedFiles() async throws {
+        try await ScriptFixture.with { fixture in
+            let spool = fixture.home + "/spool"
+            try Data("received".utf8).write(to: URL(filePath: spool))
+            chmod(spool, 0o600)
+            let received = StagedStream.file(path: spool, length: 8)
+            let status = try await fixture.run("cat one d/two; stat -c %a one d/two Bootstrap.sh | sort -u") {
+                $0.files = [.init(name: "one", contents: received), .init(name: "d/two", contents: received)]
+            }
+            // One mode for all of them, whatever the umask is.
+            let output = ScriptFixture.output(status)
+            #expect(output.count == 1)
+            #expect(output.first?.hasPrefix("receivedreceived6") == true)
+            #expect(!FileManager.default.fileExists(atPath: spool))
+        }
+    }
+
+    @Test(
         "a file name that leads out of the workspace, or is ours, is refused",
         arguments: ["/etc/x", "../x", "a/../../x", "", "state.json", "./Output.log", "d/"]
     )
