@@ -25,6 +25,10 @@ extension ScriptService {
         )
         switch outcome {
         case .acquired(let holding):
+            logger.info(
+                "Script \(ticket) of \(specification.taskID) begins",
+                metadata: [LogKey.ticket: "\(ticket)", LogKey.task: "\(specification.taskID)"]
+            )
             defer { isolation.release(holding) }
             let waited = Self.time(since: created)
             if hasWaited, waited > Self.silentWait {
@@ -64,6 +68,10 @@ extension ScriptService {
         _ holding: IsolationMutex.Holding
     ) async {
         guard let entry = entries[ticket.key] else { return }
+        logger.info(
+            "Script \(ticket) of \(specification.taskID) goes on",
+            metadata: [LogKey.ticket: "\(ticket)", LogKey.task: "\(specification.taskID)"]
+        )
         let begun = await watchUntilOver(ticket)
         isolation.release(holding)
         if begun { return await end(entry) }
@@ -90,11 +98,12 @@ extension ScriptService {
                 failure = "\(error)"
             }
             entry.phase = .supervised
+            logger.debug("Script \(ticket) was given to a launcher", metadata: [LogKey.ticket: "\(ticket)"])
             // Looked at again behind the await (STYLE.md C9): a cancel that came meanwhile could tell nobody.
             if entry.cancelled.isFired { await tellLauncherToCancel(ticket) }
             if await watchUntilOver(ticket) { return }
         }
-        logger.error("Launcher failed", metadata: ["script.ticket": "\(ticket)", "error": "\(failure)"])
+        logger.error("Script \(ticket) could not be started: \(failure)", metadata: [LogKey.ticket: "\(ticket)"])
         await finishUnstarted(ticket, failure)
         _ = await watchUntilOver(ticket)
     }
@@ -145,7 +154,7 @@ extension ScriptService {
                 _ = try await offThePool { try Self.finishLost(ticket, in: workspaces) }
             }
         } catch {
-            logger.error("Cannot watch a script", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
+            logger.error("Script \(ticket) cannot be watched: \(error)", metadata: [LogKey.ticket: "\(ticket)"])
         }
         return true
     }
@@ -185,13 +194,25 @@ extension ScriptService {
                 try workspaces.finish(ticket, exitCode: exitCode, log: log, detail: detail)
             }
         } catch {
-            logger.error("Cannot end a script", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
+            logger.error(
+                "The end of script \(ticket) cannot be written: \(error)",
+                metadata: [LogKey.ticket: "\(ticket)"]
+            )
         }
     }
 
     private func end(_ entry: Entry) async {
+        let (ticket, workspaces) = (entry.ticket, workspaces)
         entry.phase = .over
         entry.over.fire()
+        guard let state = (try? await offThePool { try workspaces.open(ticket)?.readState() })?.flatMap(\.self) else {
+            return
+        }
+        let code = state.exitCode.map { "\($0)" } ?? "unknown"
+        logger.info(
+            "Script \(ticket) of \(state.taskID) has ended with exit code \(code)",
+            metadata: [LogKey.ticket: "\(ticket)", LogKey.task: "\(state.taskID)", LogKey.exitCode: "\(code)"]
+        )
     }
 
     /// A text between service messages that set the level of the lines (tentacle-services.md 8.2).

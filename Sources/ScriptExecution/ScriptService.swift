@@ -185,7 +185,10 @@ package actor ScriptService {
             past.map { workspaces.complete(known, keepingIn: $0) } ?? (workspaces.remove(known) ? 0 : nil)
         }
         guard let kept = kept.flatMap(\.self) else {
-            return logger.warning("Could not delete workspace", metadata: ["script.ticket": "\(known)"])
+            return logger.warning(
+                "Could not delete workspace \(workspaces.path(of: known)).",
+                metadata: [LogKey.ticket: "\(known)"]
+            )
         }
         keptSincePruning.scripts += 1
         keptSincePruning.bytes += kept
@@ -262,10 +265,10 @@ package actor ScriptService {
         do {
             let reply = try await launcher.ask(.cancel(ticket))
             if case .failed(let text) = reply {
-                logger.error("Cancel failed", metadata: ["script.ticket": "\(ticket)", "error": "\(text)"])
+                logger.error("Script \(ticket) could not be cancelled: \(text)", metadata: [LogKey.ticket: "\(ticket)"])
             }
         } catch {
-            logger.error("Cancel failed", metadata: ["script.ticket": "\(ticket)", "error": "\(error)"])
+            logger.error("Script \(ticket) could not be cancelled: \(error)", metadata: [LogKey.ticket: "\(ticket)"])
         }
     }
 

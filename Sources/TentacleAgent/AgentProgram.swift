@@ -1,6 +1,7 @@
 import AgentConfiguration
 import FoundationEssentials
 import Glibc
+import HostIntegration
 import Logging
 import NIOCore
 import NIOPosix
@@ -38,9 +39,21 @@ package enum AgentProgram {
     }
 
     private static func run(_ settings: AgentSettings, _ arguments: AgentArguments, _ host: HostFiles) async throws {
-        let log = AgentLog(homeDirectory: settings.homeDirectory, isOnConsole: arguments.logsToConsole)
+        let isInJournal = JournalLogHandler.isJournalStream(STDERR_FILENO, environment: host.environment)
+        // What goes to the journal with its fields does not go there a second time as text.
+        let log = AgentLog(
+            homeDirectory: settings.homeDirectory,
+            isOnConsole: arguments.logsToConsole && !isInJournal
+        )
         let level = Logger.Level(tentacleName: host.variable("OCTOPUS__TENTACLE__LOGLEVEL"))
-        let logger = Logger(label: "tentacle") { _ in AgentLogHandler(log: log, level: level) }
+        let logger = Logger(label: "tentacle") { label in
+            let handler = AgentLogHandler(log: log, level: level)
+            guard isInJournal else { return handler }
+            var journal = JournalLogHandler(label: label, identifier: "tentacle")
+            journal.logLevel = level
+            journal[metadataKey: "tentacle.instance"] = settings.instance.name.map { "\($0)" }
+            return MultiplexLogHandler([handler, journal])
+        }
         log.writeToFile(
             .info,
             "Tentacle version \(ProductVersion.text) instance \(settings.instance.name ?? "Default"), PID \(getpid())"

@@ -8,8 +8,11 @@ enum Canceller {
     /// Above the supervisor's own limit for a kill (`Supervisor.killMilliseconds`).
     static let timeoutMilliseconds: Int32 = 4000
 
-    static func cancel(_ ticket: ScriptTicketName, _ settings: LauncherSettings) throws -> LauncherReply {
-        let directory = try settings.open(ticket)
+    static func cancel(
+        _ ticket: ScriptTicketName,
+        _ directory: borrowing WorkspaceDirectory,
+        _ settings: LauncherSettings
+    ) throws -> LauncherReply {
         var reply = LauncherReply.notRunning
         if case .launcher(let supervisor) = try directory.lockHolder() {
             guard try end(supervisor, directory, signal: SIGTERM) else {

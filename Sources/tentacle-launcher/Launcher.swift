@@ -18,10 +18,11 @@ enum Launcher {
         }
         let connection = RequestConnection.inherited()
         do {
-            try connection.checkPeer(workDirectory: settings.workDirectory)
             switch try connection.readRequest() {
             case .start(let ticket): try start(ticket, settings, connection, signals: signals)
-            case .cancel(let ticket): connection.answer(try Canceller.cancel(ticket, settings))
+            case .cancel(let ticket):
+                let workspace = try settings.open(ticket, for: connection.peer)
+                connection.answer(try Canceller.cancel(ticket, workspace.directory, settings))
             }
             return 0
         } catch {
@@ -43,10 +44,10 @@ enum Launcher {
         _ connection: RequestConnection,
         signals: Int32
     ) throws {
-        let directory = try settings.open(ticket)
+        let workspace = try settings.open(ticket, for: connection.peer)
         // The claim is what makes a start happen once, whoever asks how often.
-        guard let claim = try directory.claim(.process) else { return connection.answer(.alreadyStarted) }
-        guard var state = try directory.readState() else {
+        guard let claim = try workspace.directory.claim(.process) else { return connection.answer(.alreadyStarted) }
+        guard var state = try workspace.directory.readState() else {
             throw LauncherProtocolError("the workspace of \(ticket) has no state.json")
         }
         guard state.phase == .pending else { return connection.answer(.alreadyStarted) }
@@ -54,26 +55,28 @@ enum Launcher {
         // finds it. One that was gone before may have a successor that takes this script for one that waits.
         guard connection.hasPeer else { return }
         let limit = ScriptSpecification.maximumBytes
-        guard let bytes = try directory.read(ScriptSpecification.fileName, limit: limit) else {
+        guard let bytes = try workspace.directory.read(ScriptSpecification.fileName, limit: limit) else {
             throw LauncherProtocolError("the workspace of \(ticket) has no script.json")
         }
         let specification = try ScriptSpecification(bytes: bytes)
-        let log = try OutputLogWriter(directory)
+        let log = try OutputLogWriter(workspace.directory)
         state.begin(at: .now, supervisor: getpid())
         // Not synced: the boot id in the record makes up for it, and the script starts sooner.
-        try directory.writeState(state, durable: false)
+        try workspace.directory.writeState(state, durable: false)
         connection.answer(.started)
         connection.close()
+        Journal.scriptBegan(specification)
         var supervisor = Supervisor(
             settings: settings,
             ticket: ticket,
+            directoryPath: workspace.path,
             specification: specification,
             state: state,
             signals: signals,
             claim: claim.descriptor,
             logLength: log.length
         )
-        supervisor.run(directory, log)
+        supervisor.run(workspace.directory, log)
         claim.release()
     }
 }

@@ -3,6 +3,12 @@ internal import Glibc
 internal import LauncherProtocol
 internal import Sandbox
 
+/// One script's directory and the path that it was opened by.
+struct OpenWorkspace: ~Copyable {
+    let directory: WorkspaceDirectory
+    let path: String
+}
+
 /// What one script may use; zero is no limit.
 struct ScriptLimits {
     var log = OutputLogQuota.Limits()
@@ -16,7 +22,8 @@ struct LauncherSettings {
     static let defaultFile = "/etc/tentacle/launcher.conf"
     static let maximumFileBytes = 65_536
 
-    var workDirectory = ""
+    /// Of the agents on this machine; a ticket is looked up in those that belong to who asks.
+    var workDirectories: [String] = []
     var policy = SandboxPolicy.standard
     /// A control group of version 2 for each script, where the host permits it.
     var usesControlGroups = true
@@ -27,7 +34,7 @@ struct LauncherSettings {
     ///
     /// | Name | Value | |
     /// |---|---|---|
-    /// | `work` | absolute path | `<Home>/Work` |
+    /// | `work` | absolute path | `<Home>/Work` of an agent; once for each agent |
     /// | `policy` | `none`, `standard` | |
     /// | `control-groups` | `auto`, `off` | |
     /// | `log-limit` | size, 1G | what one script's log may hold; what is over it is dropped, and the log says so |
@@ -51,7 +58,7 @@ struct LauncherSettings {
                 throw LauncherProtocolError("unknown option \(name); known are --config, --\(Self.names)")
             }
         }
-        guard workDirectory.hasPrefix("/") else {
+        guard !workDirectories.isEmpty else {
             throw LauncherProtocolError("the work directory must be given as an absolute path with --work")
         }
     }
@@ -62,7 +69,11 @@ struct LauncherSettings {
     /// False for a name that is not known.
     private mutating func set(_ name: String, _ value: String) throws(LauncherProtocolError) -> Bool {
         switch name {
-        case "work": workDirectory = value
+        case "work":
+            guard value.hasPrefix("/") else {
+                throw LauncherProtocolError("a work directory is an absolute path, not \(value)")
+            }
+            workDirectories.append(value)
         case "policy": try setPolicy(value)
         case "control-groups": try setControlGroups(value)
         case "log-limit": limits.log.logBytes = try Self.size(name, value)
@@ -129,18 +140,31 @@ struct LauncherSettings {
         return String(text)
     }
 
-    /// The workspace, resolved below the work directory by the kernel: no link, no `..`.
-    func open(_ ticket: ScriptTicketName) throws(LauncherProtocolError) -> WorkspaceDirectory {
-        let work = unsafe clinux_open(workDirectory, Int32(CLINUX_O_PATH) | O_DIRECTORY, 0)
-        guard work >= 0 else {
-            throw LauncherProtocolError("cannot open \(workDirectory): \(systemErrorText(-work))")
+    /// The workspace, resolved below a work directory by the kernel: no link, no `..`.
+    ///
+    /// - Parameter user: who asks; root and ourselves may ask for every agent, anybody else for its own.
+    func open(_ ticket: ScriptTicketName, for user: uid_t?) throws(LauncherProtocolError) -> OpenWorkspace {
+        var reason = "user \(user.map { "\($0)" } ?? "") may not start scripts here"
+        for path in workDirectories {
+            let work = unsafe clinux_open(path, Int32(CLINUX_O_PATH) | O_DIRECTORY, 0)
+            guard work >= 0 else {
+                reason = "cannot open \(path): \(systemErrorText(-work))"
+                continue
+            }
+            defer { close(work) }
+            var facts = stat()
+            guard unsafe fstat(work, &facts) == 0, user == nil || user == facts.st_uid else { continue }
+            let directory = unsafe clinux_open_beneath(work, ticket.description, O_RDONLY | O_DIRECTORY, 0)
+            guard directory >= 0 else {
+                reason = "cannot open the workspace of \(ticket) in \(path): \(systemErrorText(-directory))"
+                continue
+            }
+            return OpenWorkspace(
+                directory: WorkspaceDirectory(takingOver: directory),
+                path: path + "/" + ticket.description
+            )
         }
-        defer { close(work) }
-        let directory = unsafe clinux_open_beneath(work, ticket.description, O_RDONLY | O_DIRECTORY, 0)
-        guard directory >= 0 else {
-            throw LauncherProtocolError("cannot open the workspace of \(ticket): \(systemErrorText(-directory))")
-        }
-        return WorkspaceDirectory(takingOver: directory)
+        throw LauncherProtocolError(reason)
     }
 
     /// The same for one workspace, different from that of the same ticket in another work directory.
@@ -149,6 +173,4 @@ struct LauncherSettings {
         guard unsafe fstat(directory.descriptor, &facts) == 0 else { return "\(ticket)" }
         return "\(ticket).\(facts.st_dev).\(facts.st_ino)"
     }
-
-    func path(of ticket: ScriptTicketName) -> String { workDirectory + "/" + ticket.description }
 }

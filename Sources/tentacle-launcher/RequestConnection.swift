@@ -33,14 +33,10 @@ struct RequestConnection {
         return unsafe String(cString: value)
     }
 
-    /// Only root, ourselves and the owner of the work directory (the agent) may ask.
-    func checkPeer(workDirectory: String) throws(LauncherProtocolError) {
+    /// Whose work directories the request is about; nil when all of them are: root, ourselves, and no socket.
+    var peer: uid_t? {
         let user = clinux_peer_user(input)
-        guard user > 0, uid_t(user) != geteuid() else { return }
-        var facts = stat()
-        guard unsafe stat(workDirectory, &facts) == 0, facts.st_uid == uid_t(user) else {
-            throw LauncherProtocolError("user \(user) may not start scripts here")
-        }
+        return user > 0 && uid_t(user) != geteuid() ? uid_t(user) : nil
     }
 
     func readRequest() throws(LauncherProtocolError) -> LauncherRequest {

@@ -57,6 +57,7 @@ extension Supervisor {
         // The log before the record: who reads that a script is complete has all of its output, also after a power cut.
         log.sync()
         write(code, ranToCompletion: outcome == .exited(code), detail, directory)
+        Journal.scriptEnded(specification, exitCode: code, detail: detail)
     }
 
     private mutating func write(

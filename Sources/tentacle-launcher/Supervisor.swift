@@ -14,6 +14,7 @@ struct Supervisor: ~Copyable {
 
     let settings: LauncherSettings
     let ticket: ScriptTicketName
+    let directoryPath: String
     let specification: ScriptSpecification
     var state: ScriptStateRecord
     let signals: Int32
@@ -41,6 +42,7 @@ struct Supervisor: ~Copyable {
     init(
         settings: LauncherSettings,
         ticket: ScriptTicketName,
+        directoryPath: String,
         specification: ScriptSpecification,
         state: ScriptStateRecord,
         signals: Int32,
@@ -53,13 +55,12 @@ struct Supervisor: ~Copyable {
         batch = OutputLogBatch(mask: SecretMask(password.map { [$0] } ?? []))
         clock = LimitClock(settings.limits)
         self.ticket = ticket
+        self.directoryPath = directoryPath
         self.specification = specification
         self.state = state
         self.signals = signals
         self.claim = claim
     }
-
-    var directoryPath: String { settings.path(of: ticket) }
 
     mutating func run(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         _ = clinux_prctl(PR_SET_CHILD_SUBREAPER, 1)

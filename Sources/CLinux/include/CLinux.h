@@ -190,3 +190,18 @@ static inline int clinux_connect_unix(const char *path) {
     }
     return descriptor;
 }
+
+// To a socket that somebody else listens on; never waits.
+static inline int clinux_send_datagram(const char *path, const void *bytes, size_t count) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    ssize_t sent = sendto(
+        descriptor, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address
+    );
+    int result = sent < 0 ? -errno : 0;
+    close(descriptor);
+    return result;
+}
