@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo example docs test torture lint bench bench-halibut fuzz sanitize deb clean
+.PHONY: help setup build demo example docs test test-vm torture lint bench bench-halibut fuzz sanitize deb clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -27,13 +27,16 @@ docs: setup ## the documentation of the Halibut library, in .build/docs
 test: build ## builds and runs every test this machine can run, and names what it skips
 	@scripts/test "$(BIN)"
 
+test-vm: build ## installs the package in an emulated machine and tests it under its systemd (VM_TESTS="kills security" runs some)
+	@scripts/test-vm "$(BIN)"
+
 torture: setup ## kills agents and launchers at random points (KILLS=600, SEED=number)
 	@TENTACLE_TORTURE_KILLS="$${KILLS:-600}" TENTACLE_TORTURE_SEED="$${SEED:-}" \
 	    swift test --disable-xctest --filter TortureTests
 
 lint: setup ## formatter and shell linters
 	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Examples Fuzz
-	shellcheck scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging 2>/dev/null || true)
+	shellcheck scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging Tests/VM 2>/dev/null || true)
 
 bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
 	@scripts/bench "$(BIN)"

@@ -140,9 +140,8 @@ struct LauncherSettings {
         return String(text)
     }
 
-    /// The workspace, resolved below a work directory by the kernel: no link, no `..`.
-    ///
-    /// - Parameter user: who asks; root and ourselves may ask for every agent, anybody else for its own.
+    // The workspace, resolved below a work directory by the kernel: no link, no `..`. Root and ourselves, nil, may ask for
+    // every agent, another user for its own.
     func open(_ ticket: ScriptTicketName, for user: uid_t?) throws(LauncherProtocolError) -> OpenWorkspace {
         var reason = "user \(user.map { "\($0)" } ?? "") may not start scripts here"
         for path in workDirectories {

@@ -28,7 +28,7 @@ struct LimitClock {
     mutating func reached(_ workspace: Int32) -> String? {
         guard min(end, nextLook) < .max else { return nil }
         let now = Self.now
-        if now >= end { return "The script took longer than its limit of \(limits.seconds) seconds." }
+        if now >= end { return "The script took longer than its limit of \(limits.seconds) s." }
         guard now >= nextLook else { return nil }
         let bytes = DirectorySize.bytes(of: workspace, upTo: limits.workspaceBytes)
         nextLook = Self.now + max(Self.quotaMilliseconds, (Self.now - now) * Self.share)

@@ -51,7 +51,7 @@ import Testing
             #expect(
                 ScriptFixture.lines(status).suffix(3) == [
                     "out begun",
-                    "err The script took longer than its limit of 1 seconds. It was ended with everything it had started.",
+                    "err The script took longer than its limit of 1 s. It was ended with everything it had started.",
                     "dbg Process /bin/bash in \(fixture.home)/Work/abc exited with code -1",
                 ]
             )
