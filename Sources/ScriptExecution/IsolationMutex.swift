@@ -1,3 +1,4 @@
+internal import LauncherProtocol
 internal import Synchronization
 
 /// All isolation locks of the agent, by name; V1 and V2 share them (tentacle-services.md 10).
@@ -39,7 +40,7 @@ final class IsolationMutex: Sendable {
     func hold(name: String, taskID: String, isolation: ScriptIsolation) -> Holding {
         state.withLock { state in
             state.nextID += 1
-            let member = IsolationLock.Member(id: state.nextID, taskID: taskID, isolation: isolation)
+            let member = IsolationLock.Member(id: state.nextID, taskID: taskID, fullIsolation: isolation == .full)
             state.locks[name, default: IsolationLock()].hold(member)
             return Holding(name: name, id: member.id)
         }
@@ -113,7 +114,7 @@ final class IsolationMutex: Sendable {
     ) -> (IsolationLock.Member, OneShotSignal) {
         state.withLock { state in
             state.nextID += 1
-            let member = IsolationLock.Member(id: state.nextID, taskID: taskID, isolation: isolation)
+            let member = IsolationLock.Member(id: state.nextID, taskID: taskID, fullIsolation: isolation == .full)
             let signal = OneShotSignal()
             if state.locks[name, default: IsolationLock()].request(member) {
                 signal.fire()

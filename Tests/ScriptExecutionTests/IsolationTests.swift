@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct IsolationTests {
     static func member(_ id: Int, _ task: String, _ isolation: ScriptIsolation) -> IsolationLock.Member {
-        IsolationLock.Member(id: id, taskID: task, isolation: isolation)
+        IsolationLock.Member(id: id, taskID: task, fullIsolation: isolation == .full)
     }
 
     @Test("readers share, a writer waits for all and goes before later readers")
@@ -16,6 +16,7 @@ import Testing
             lock.request(Self.member(id, "\(id)", isolation))
         }
         #expect(entered == [true, true, false, false, false])
+        #expect(lock.turns() == [[3], [5], [4]])
         let order = [1, 2, 3, 5, 4].map { lock.leave($0) }
         #expect(order == [[], [3], [5], [4], []])
         #expect(lock.isIdle)
