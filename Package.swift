@@ -186,7 +186,10 @@ let package = Package(
         tests("OctopusClientTests", ["OctopusClient"]),
         tests(
             "TentacleCommandsTests",
-            ["AgentConfiguration", "LauncherProtocol", "OctopusClient", "SecureTransport", "TentacleCommands"]
+            [
+                "ProcessTesting",
+                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "SecureTransport", "TentacleCommands",
+            ]
         ),
         tests(
             "TentacleAgentTests",

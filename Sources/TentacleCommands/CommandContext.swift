@@ -1,5 +1,6 @@
 package import AgentConfiguration
 import Glibc
+package import LauncherProtocol
 package import OctopusClient
 
 /// Everything through which a command touches the world, so that tests bring a world of their own.
@@ -13,6 +14,7 @@ package struct CommandContext: Sendable {
     package var processorCount: Int
     package var makeSubscriptionID: @Sendable () -> String
     package var pause: @Sendable (Duration) -> Void
+    package var now: @Sendable () -> UTCMicroseconds = { .now }
     /// Becomes another program; returns only to say why not.
     package var replaceProcess: @Sendable (_ path: String, _ arguments: [String]) -> CInt
     /// Readable when the command shall end; -1 for never.

@@ -4,6 +4,8 @@ import Glibc
 package struct Console: Sendable {
     /// Messages are not printed, results and errors are.
     package var isQuiet = false
+    /// Standard output is a terminal, which obeys control characters.
+    package var isTerminal = false
     private let output: @Sendable (String) -> Void
     private let errorOutput: @Sendable (String) -> Void
 
@@ -15,10 +17,14 @@ package struct Console: Sendable {
         self.errorOutput = errorOutput
     }
 
-    package static let standard = Console(
-        output: { Self.write($0, to: STDOUT_FILENO) },
-        errorOutput: { Self.write($0, to: STDERR_FILENO) }
-    )
+    package static let standard = {
+        var console = Console(
+            output: { Self.write($0, to: STDOUT_FILENO) },
+            errorOutput: { Self.write($0, to: STDERR_FILENO) }
+        )
+        console.isTerminal = isatty(STDOUT_FILENO) == 1
+        return console
+    }()
 
     /// A message of level Info or Warn.
     package func info(_ message: String) {
@@ -30,6 +36,11 @@ package struct Console: Sendable {
 
     /// The command's result, exactly as given.
     package func write(_ text: String) { self.output(text) }
+
+    /// Lines that others wrote: a terminal does not get their control characters, but tabs.
+    package func writeForeign(_ lines: String) {
+        self.write(self.isTerminal ? ReadableText.escapingControls(lines, except: ["\t", "\n"]) : lines)
+    }
 
     private static func write(_ text: String, to descriptor: CInt) {
         var rest = Array(text.utf8)[...]

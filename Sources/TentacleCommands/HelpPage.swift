@@ -25,7 +25,8 @@ package struct HelpPage: Sendable {
 
     /// Help on one command, under the word by which it was asked for.
     package func page(_ command: CommandDefinition, calledAs word: String) -> String {
-        var text = "Usage: \(self.program) \(word) [<options>]\n\n"
+        let operand = command.operand.map { " <\($0)>" } ?? ""
+        var text = "Usage: \(self.program) \(word)\(operand) [<options>]\n\n"
         let options = command.options.filter { !$0.isHidden }
         if !options.isEmpty {
             text += "Where [<options>] is any of: \n\n"

@@ -92,9 +92,12 @@ package enum OptionValue {
 package struct OptionGrammar: Sendable {
     private let definitions: [OptionDefinition]
     private let byName: [String: OptionDefinition]
+    private let operand: String?
 
-    package init(_ definitions: [OptionDefinition]) {
+    /// `operand` is the canonical name of the option whose value may also stand alone, once.
+    package init(_ definitions: [OptionDefinition], operand: String? = nil) {
         self.definitions = definitions
+        self.operand = operand
         var byName: [String: OptionDefinition] = [:]
         for definition in definitions {
             for name in definition.names where byName[name.lowercased()] == nil {
@@ -115,13 +118,24 @@ package struct OptionGrammar: Sendable {
     package func parse(_ arguments: [String]) throws(CommandError) -> ParsedOptions {
         var result = ParsedOptions()
         var rest = arguments[...]
+        // The option whose value may still stand alone.
+        var operand = self.operand
         while let argument = rest.popFirst() {
             guard argument != "--" else {
+                if let name = operand, let value = rest.popFirst() {
+                    result.occurrences.append(.init(name: name, value: value))
+                    if rest.isEmpty { break }
+                }
                 result.unrecognised += [argument] + rest
                 break
             }
             guard let token = Self.token(argument) else {
-                result.unrecognised.append(argument)
+                if let name = operand {
+                    operand = nil
+                    result.occurrences.append(.init(name: name, value: argument))
+                } else {
+                    result.unrecognised.append(argument)
+                }
                 continue
             }
             if let definition = self.byName[token.name.lowercased()] {

@@ -14,6 +14,8 @@ package struct CommandDefinition: Hashable, Sendable {
     package var aliases: [String] = []
     package var summary: String
     package var options: [OptionDefinition]
+    /// The canonical name of the option whose value may also stand alone: `why TICKET`, `why --ticket=TICKET`.
+    package var operand: String?
     /// Its standard output is read by machines: messages stay away from it.
     package var isQuiet = false
     /// Leftover arguments are not an error; for `help` only.
@@ -24,6 +26,7 @@ package struct CommandDefinition: Hashable, Sendable {
         aliases: [String] = [],
         summary: String,
         options: [OptionDefinition],
+        operand: String? = nil,
         isQuiet: Bool = false,
         ignoresUnrecognised: Bool = false
     ) {
@@ -31,6 +34,7 @@ package struct CommandDefinition: Hashable, Sendable {
         self.aliases = aliases
         self.summary = summary
         self.options = options
+        self.operand = operand
         self.isQuiet = isQuiet
         self.ignoresUnrecognised = ignoresUnrecognised
     }
@@ -44,7 +48,8 @@ package enum CommandTable {
         AgentCommand.self, ConfigureCommand.self, CreateInstanceCommand.self, DeleteInstanceCommand.self,
         DeregisterFromCommand.self, DeregisterWorkerCommand.self, HelpCommand.self, ListInstancesCommand.self,
         LogsCommand.self, NewCertificateCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
-        ShowConfigurationCommand.self, ShowThumbprintCommand.self, VersionCommand.self,
+        ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, VersionCommand.self,
+        WhyCommand.self,
     ]
 
     /// The command for a word of the command line: any case, any number of leading `-` and `/` (spec 1.2).

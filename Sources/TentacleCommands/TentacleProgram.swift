@@ -50,7 +50,7 @@ package struct TentacleProgram: Sendable {
         _ arguments: [String],
         _ context: CommandContext
     ) throws {
-        let options = try OptionGrammar(type.definition.options).parse(arguments)
+        let options = try OptionGrammar(type.definition.options, operand: type.definition.operand).parse(arguments)
         guard options.unrecognised.isEmpty || type.definition.ignoresUnrecognised else {
             throw CommandError("Unrecognized command line arguments: \(options.unrecognised.joined(separator: " "))")
         }
@@ -76,6 +76,14 @@ extension CommandContext {
 
     func configuration(of instance: TentacleInstance) throws(ConfigurationError) -> TentacleConfiguration {
         try TentacleConfiguration.load(from: instance.configurationPath, host: self.host)
+    }
+
+    /// Where the agent of the instance keeps scripts and logs.
+    func homeDirectory(of instance: TentacleInstance) throws -> String {
+        guard let home = try self.configuration(of: instance).homeDirectory else {
+            throw CommandError("The Tentacle home directory has not been set. Run the configure command with --home.")
+        }
+        return home
     }
 
     /// Said after a change that a running agent has not seen.

@@ -56,6 +56,29 @@ import Testing
     }
 
     @Test(
+        "an operand: the first token that is no option",
+        arguments: [
+            Golden(["x"], ["name=x"]), Golden(["--force", "x", "-q"], ["force=", "name=x", "quiet="]),
+            Golden(["x", "y"], ["name=x"], ["y"]), Golden(["--", "-x"], ["name=-x"]),
+            Golden(["--", "-x", "y"], ["name=-x"], ["--", "y"]), Golden(["x", "--", "y"], ["name=x"], ["--", "y"]),
+            Golden(["--other", "x"], ["name=x"], ["--other"]), Golden(["x", "--name=y"], ["name=x", "name=y"]),
+            Golden([], []), Golden(["--"], [], ["--"]),
+        ]
+    )
+    func operand(golden: Golden) throws {
+        let grammar = OptionGrammar(
+            [
+                OptionDefinition("name", "n", help: ""), OptionDefinition("force", kind: .flag, help: ""),
+                OptionDefinition("quiet", "q", kind: .flag, help: ""),
+            ],
+            operand: "name"
+        )
+        let parsed = try grammar.parse(golden.arguments)
+        #expect(parsed.occurrences.map { "\($0.name)=\($0.value)" } == golden.options)
+        #expect(parsed.unrecognised == golden.unrecognised)
+    }
+
+    @Test(
         "what cannot be meant, exit code 100",
         arguments: [
             (["--name"], "Missing required value for option '--name'."),

@@ -31,9 +31,7 @@ package struct LogsCommand: TentacleCommand {
 
     package func run(_ context: CommandContext) throws {
         let instance = try context.instance(self.selector)
-        guard let home = try context.configuration(of: instance).homeDirectory else {
-            throw CommandError("The Tentacle home directory has not been set. Run the configure command with --home.")
-        }
+        let home = try context.homeDirectory(of: instance)
         let logs = ScriptLogs(
             directory: home + "/" + Self.workDirectory,
             ticket: self.ticket,

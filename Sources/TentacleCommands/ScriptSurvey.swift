@@ -1,0 +1,234 @@
+import AgentConfiguration
+import Glibc
+import LauncherProtocol
+
+/// One script of which there is a record on disk.
+struct ObservedScript {
+    enum Standing: String {
+        /// Not begun: it waits for its mutex, or has it and is being started.
+        case pending
+        case running
+        case over
+        /// Nobody supervises it any more and nobody wrote how it ended.
+        case lost
+        /// Completed by the server; only its log and its record are kept.
+        case past
+    }
+
+    var standing: Standing
+    var state: ScriptStateRecord
+    /// Who holds the lock on it.
+    var holder = WorkspaceDirectory.LockHolder.nobody
+    /// Nil when there is none, or when it may not be known: `script.json` is for the agent's user only.
+    var timeoutMilliseconds: Int64?
+
+    var ticket: String { self.state.ticket }
+
+    /// The process that ends when the script does.
+    var supervisor: pid_t? {
+        switch self.holder {
+        case .launcher(let process), .keeper(let process): process
+        case .agent, .nobody: nil
+        }
+    }
+}
+
+/// All scripts that are waiting for a mutex of one name or hold it, by the rules of the agent.
+struct MutexQueue {
+    var name: String
+    /// Those that run; then those that have the mutex and are being started.
+    var holders: [ObservedScript] = []
+    /// In the order in which they came.
+    var waiting: [ObservedScript] = []
+    /// Indices of `waiting`, in the order in which they will start; those that start together are one turn.
+    var turns: [[Int]] = []
+
+    /// `scripts` are those of this mutex that are not over, in the order in which they came.
+    init(name: String, scripts: [ObservedScript]) {
+        self.name = name
+        // As an agent that is started now would do it: what runs holds, what waits asks in the order in which it came.
+        // For one that has been running all the time that gives the same, but for moments between two scripts.
+        var lock = IsolationLock()
+        for (id, script) in scripts.enumerated() where script.standing == .running {
+            lock.hold(Self.member(id, script))
+            self.holders.append(script)
+        }
+        var waitingIDs: [Int] = []
+        for (id, script) in scripts.enumerated() where script.standing == .pending {
+            if lock.request(Self.member(id, script)) {
+                self.holders.append(script)
+            } else {
+                waitingIDs.append(id)
+                self.waiting.append(script)
+            }
+        }
+        self.turns = lock.turns().map { turn in turn.compactMap { waitingIDs.firstIndex(of: $0) } }
+    }
+
+    private static func member(_ id: Int, _ script: ObservedScript) -> IsolationLock.Member {
+        .init(id: id, taskID: script.state.taskID, fullIsolation: script.state.fullIsolation)
+    }
+
+    /// From 1; those that start together have the same one.
+    func place(ofWaiting index: Int) -> Int {
+        (self.turns.firstIndex { $0.contains(index) } ?? self.turns.count) + 1
+    }
+
+    /// Those that start before it, in that order.
+    func scriptsBefore(waiting index: Int) -> [ObservedScript] {
+        self.turns.prefix { !$0.contains(index) }.joined().map { self.waiting[$0] }
+    }
+}
+
+/// What scripts there are, read from the agent's home directory alone, so that it can be told while the agent is down.
+struct ScriptSurvey {
+    /// A directory in the work directory that says of no script how it stands.
+    struct Unclear {
+        var ticket: String
+        var reason: String
+    }
+
+    let work: String
+    let past: String
+    private(set) var scripts: [ObservedScript] = []
+    private(set) var unclear: [Unclear] = []
+
+    init(homeDirectory: String) throws(CommandError) {
+        self.work = homeDirectory + "/" + ScriptDirectories.work
+        self.past = homeDirectory + "/" + ScriptDirectories.past
+        for name in try ScriptDirectory.names(in: self.work) {
+            do {
+                if let script = try Self.inspect(self.work + "/" + name) { self.scripts.append(script) }
+            } catch let error as WorkspaceFileError where error.number == EACCES {
+                throw .notReadable(self.work + "/" + name, error.number)
+            } catch {
+                self.unclear.append(Unclear(ticket: name, reason: "\(error)"))
+            }
+        }
+        self.scripts.sort { ($0.state.created, $0.ticket) < ($1.state.created, $1.ticket) }
+    }
+
+    /// By name of the mutex.
+    var queues: [MutexQueue] {
+        let concerned = self.scripts.filter { $0.standing == .pending || $0.standing == .running }
+        return Dictionary(grouping: concerned) { $0.state.mutexName }
+            .map { MutexQueue(name: $0.key, scripts: $0.value) }
+            .sorted { $0.name < $1.name }
+    }
+
+    /// A script that the server has completed, its ticket in any case; nil when none is kept.
+    func pastScript(_ ticket: String) throws(CommandError) -> ObservedScript? {
+        guard let name = Self.match(ticket, try ScriptDirectory.names(in: self.past)) else { return nil }
+        do {
+            guard let directory = ScriptDirectory.open(self.past + "/" + name), let state = try directory.readState()
+            else { return nil }
+            return ObservedScript(standing: .past, state: state)
+        } catch {
+            throw CommandError("The record of the past script '\(name)' in '\(self.past)' cannot be read: \(error).")
+        }
+    }
+
+    /// The spelling that is meant: the exact one, else the first in another case.
+    static func match(_ ticket: String, _ names: [String]) -> String? {
+        names.contains(ticket) ? ticket : names.first { $0.lowercased() == ticket.lowercased() }
+    }
+
+    /// Nil for a directory that has gone meanwhile.
+    private static func inspect(_ path: String) throws -> ObservedScript? {
+        guard let directory = ScriptDirectory.open(path) else {
+            guard errno != EACCES else { throw WorkspaceFileError("open", path, number: EACCES) }
+            return nil
+        }
+        // The lock before the state: whoever gives the lock back has written the state.
+        let holder = try directory.lockHolder()
+        guard let state = try directory.readState() else {
+            guard !directory.isRemoved else { return nil }
+            throw LauncherProtocolError("there is no \(ScriptStateRecord.fileName): it was never started by this agent")
+        }
+        let standing: ObservedScript.Standing =
+            switch (state.phase, holder) {
+            case (.complete, _): .over
+            case (.running, .nobody): .lost
+            case (.running, _): .running
+            // A launcher holds it that has not begun: it has its mutex.
+            case (.pending, .launcher), (.pending, .keeper): .running
+            // It may have begun: its start is not synced to disk.
+            case (.pending, _) where state.boot != currentBootID(): .lost
+            case (.pending, _): .pending
+            }
+        let specification = try? directory.read(
+            ScriptSpecification.fileName,
+            limit: ScriptSpecification.maximumBytes
+        ).flatMap { try ScriptSpecification(bytes: $0) }
+        return ObservedScript(
+            standing: standing,
+            state: state,
+            holder: holder,
+            timeoutMilliseconds: specification?.mutexTimeoutMilliseconds
+        )
+    }
+}
+
+/// Directories that hold one script each.
+enum ScriptDirectory {
+    /// Everything that could be the name of a ticket, sorted; nothing when the directory is not there.
+    static func names(in path: String) throws(CommandError) -> [String] {
+        guard let handle = opendir(path) else {
+            let number = errno
+            guard number != ENOENT else { return [] }
+            throw .notReadable(path, number)
+        }
+        defer { closedir(handle) }
+        var names: [String] = []
+        while let entry = readdir(handle) {
+            let isOther = ![DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type))
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if !isOther, !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// Nil, with `errno`, when there is none.
+    static func open(_ path: String) -> WorkspaceDirectory? {
+        let directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+        return directory >= 0 ? WorkspaceDirectory(takingOver: directory) : nil
+    }
+}
+
+extension CommandError {
+    static func notReadable(_ path: String, _ number: CInt) -> CommandError {
+        let reason = "Could not read '\(path)': \(systemErrorText(number))."
+        guard number == EACCES || number == EPERM else { return CommandError(.failure, reason) }
+        return CommandError(.failure, reason + " Run the command as root or as the user of the agent.")
+    }
+}
+
+/// Whether the agent of an instance runs, as far as its heartbeat tells.
+struct AgentPulse {
+    enum State: String {
+        case running
+        /// Stopped, or hung: its last heartbeat is too long ago.
+        case silent
+        /// It has never run with this home directory, or the file was removed.
+        case unknown
+    }
+
+    /// It is written every ten seconds; a busy host may be late with it.
+    private static let longestPauseSeconds: Int64 = 30
+    private static let fileName = "livez.heartbeat"
+
+    var state = State.unknown
+    var heartbeat: UTCMicroseconds?
+
+    init(homeDirectory: String, now: UTCMicroseconds) {
+        var information = stat()
+        guard stat(homeDirectory + "/" + Self.fileName, &information) == 0 else { return }
+        let modified = information.st_mtim
+        let beat = UTCMicroseconds(sinceEpoch: Int64(modified.tv_sec) * 1_000_000 + Int64(modified.tv_nsec) / 1000)
+        self.heartbeat = beat
+        let isRecent = now.sinceEpoch - beat.sinceEpoch <= Self.longestPauseSeconds * 1_000_000
+        self.state = isRecent ? .running : .silent
+    }
+}
