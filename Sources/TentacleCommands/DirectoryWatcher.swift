@@ -1,3 +1,4 @@
+import AgentConfiguration
 import Glibc
 import LauncherProtocol
 
@@ -11,7 +12,10 @@ final class DirectoryWatcher {
 
         fileprivate var mask: UInt32 {
             switch self {
-            case .entries: UInt32(IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR)
+            case .entries:
+                UInt32(
+                    IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
+                )
             case .changes:
                 UInt32(IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR)
             }
@@ -39,6 +43,12 @@ final class DirectoryWatcher {
         let watch = inotify_add_watch(self.descriptor, path, interest.mask)
         self.watches[path] = watch >= 0 ? watch : nil
         return watch >= 0
+    }
+
+    /// The entries of a directory, or of the nearest one above it that is there.
+    func watchNearest(_ path: String) {
+        var path = path
+        while !self.watch(path, for: .entries), path.count > 1 { path = FilePathText.directory(of: path) }
     }
 
     func forget(_ path: String) {

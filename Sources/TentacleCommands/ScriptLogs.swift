@@ -2,143 +2,223 @@ import AgentConfiguration
 import Glibc
 import LauncherProtocol
 
-/// The logs of all scripts below one work directory, printed as they are and as they grow.
-///
-/// Each script's log stands under a line `==> ticket (state) <==`, as `tail` does it; the records are shown as they are
-/// in the file. A log stays open, so its end is shown even when the agent removes the workspace meanwhile.
-final class ScriptLogs {
-    private let directory: String
-    private let ticket: String?
-    private let write: (String) -> Void
-    private var logs: [String: ScriptLog] = [:]
-    /// The script whose lines were printed last.
-    private var current: String?
+/// Of which scripts the logs are wanted.
+struct ScriptFilter {
+    var ticket: String?
+    var task: String?
 
-    init(directory: String, ticket: String?, write: @escaping (String) -> Void) {
-        self.directory = directory
-        self.ticket = ticket
-        self.write = write
+    var isEmpty: Bool { self.ticket == nil && self.task == nil }
+
+    func takes(ticket: String) -> Bool { self.ticket.map { $0.lowercased() == ticket.lowercased() } ?? true }
+
+    /// `ServerTasks-12` in any case, or just `12`.
+    func takes(taskID: String) -> Bool {
+        guard let wanted = self.task?.lowercased() else { return true }
+        let taskID = taskID.lowercased()
+        return taskID == wanted || (wanted.allSatisfy(\.isNumber) && taskID.hasSuffix("-" + wanted))
     }
+}
 
-    private static let whereLogsGo =
-        "they are removed once the server has fetched them. Use --follow to see scripts while they run."
+/// The logs of an agent's scripts, printed as they are and as they grow.
+///
+/// As text each script's log stands under a line `==> ticket (state) <==`, as `tail` does it; the records are shown as
+/// they are in the file. A script is known by its directory, not by its name: that is moved when the server completes
+/// the script, and a new script may have the same ticket. The directory stays open, so that the kernel gives its number
+/// to no other one, and so that its log's end is shown even when the agent has deleted it meanwhile.
+final class ScriptLogs {
+    private let work: String
+    private let past: String
+    private let filter: ScriptFilter
+    private let format: OutputFormat
+    private let console: Console
+    private var logs: [ScriptDirectory.Identity: ScriptLog] = [:]
+    /// The script whose lines were printed last.
+    private var current: ScriptLog?
+
+    init(homeDirectory: String, filter: ScriptFilter, format: OutputFormat, console: Console) {
+        self.work = homeDirectory + "/" + ScriptDirectories.work
+        self.past = homeDirectory + "/" + ScriptDirectories.past
+        self.filter = filter
+        self.format = format
+        self.console = console
+        Self.allowManyFiles()
+    }
 
     /// What is there now.
     func printAll() throws(CommandError) {
-        try self.discover { _ in }
-        guard !self.logs.isEmpty else {
-            guard let ticket else {
-                return self.write("No script logs in '\(self.directory)': \(Self.whereLogsGo)\n")
-            }
-            throw CommandError("No script with the ticket '\(ticket)' in '\(self.directory)': \(Self.whereLogsGo)")
+        // In this order: a script that is completed in between is found at one of the two places.
+        for directory in [self.work, self.past] { try self.discover(directory) { _ in } }
+        let logs = self.ordered.filter { $0.decide(self.filter) }
+        guard logs.isEmpty else { return logs.forEach(self.advance) }
+        let places = "'\(self.work)' or '\(self.past)'. Use --follow to see scripts while they run."
+        switch (self.filter.ticket, self.filter.task) {
+        case (let ticket?, nil): throw CommandError("No script with the ticket '\(ticket)' in \(places)")
+        case (nil, let task?): throw CommandError("No script of the task '\(task)' in \(places)")
+        case (let ticket?, let task?):
+            throw CommandError("No script with the ticket '\(ticket)' of the task '\(task)' in \(places)")
+        case (nil, nil):
+            if self.format == .text { self.console.write("No script logs in \(places)\n") }
         }
-        for log in self.ordered { self.advance(log) }
     }
 
     /// What is there and what comes, until the descriptor becomes readable or the wanted script ends.
+    ///
+    /// Of past scripts only those that were asked for.
     func follow(until interruption: CInt) throws(CommandError) {
         let watcher = try DirectoryWatcher()
+        if self.filter.isEmpty { try self.discover(self.past) { $0.isOver = true } }
         while true {
-            // The first script makes the directory: until then its parent tells.
-            if !watcher.watch(self.directory, for: .entries) { watcher.watch(self.parent, for: .entries) }
-            try self.discover { watcher.watch($0.path, for: .changes) }
+            for directory in [self.work, self.past] { watcher.watchNearest(directory) }
+            for directory in [self.work, self.past] {
+                try self.discover(directory) { watcher.watch($0.watchedPath, for: .changes) }
+            }
             for log in self.ordered where !log.isOver {
                 self.advance(log)
-                if log.isOver { watcher.forget(log.path) }
+                if log.isOver { watcher.forget(log.watchedPath) }
             }
-            if self.ticket != nil, !self.logs.isEmpty, self.logs.values.allSatisfy(\.isOver) { return }
+            self.logs = self.logs.filter { !$0.value.isOver || !$0.value.isRemoved }
+            let wanted = self.logs.values.filter { $0.isWanted == true }
+            self.isSatisfied = self.isSatisfied || !wanted.isEmpty
+            if self.filter.ticket != nil, self.isSatisfied, wanted.allSatisfy(\.isOver) { return }
             guard watcher.wait(until: interruption) else { return }
         }
     }
 
-    private var parent: String { FilePathText.directory(of: self.directory) }
+    /// Something that was asked for has been found.
+    private var isSatisfied = false
 
+    /// In the order in which they came.
     private var ordered: [ScriptLog] {
-        self.logs.values.sorted { ($0.created, $0.ticket) < ($1.created, $1.ticket) }
+        self.logs.values.filter { !$0.isOver }.sorted { ($0.created, $0.ticket) < ($1.created, $1.ticket) }
     }
 
-    /// Opens the workspaces that were not known yet.
-    private func discover(_ onNew: (ScriptLog) -> Void) throws(CommandError) {
-        guard let handle = opendir(self.directory) else {
-            let code = errno
-            guard code != ENOENT else { return }
-            throw CommandError(
-                .failure,
-                "Could not read '\(self.directory)': \(systemErrorText(code)). "
-                    + "Run the command as root or as the user of the agent."
-            )
-        }
-        defer { closedir(handle) }
-        while let entry = readdir(handle) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard !name.hasPrefix("."), self.logs[name] == nil, self.isWanted(name),
-                let log = ScriptLog(ticket: name, path: self.directory + "/" + name)
+    /// Opens the directories that were not known yet.
+    private func discover(_ path: String, _ onNew: (ScriptLog) -> Void) throws(CommandError) {
+        for entry in try ScriptDirectory.entries(in: path) {
+            guard self.logs[entry.identity] == nil, self.filter.takes(ticket: entry.name),
+                let log = try ScriptLog(ticket: entry.name, path: path + "/" + entry.name),
+                // Another one has the name by now, or the file system gives numbers of its own in listings.
+                self.logs[log.identity] == nil
             else { continue }
-            self.logs[name] = log
+            self.logs[log.identity] = log
             onNew(log)
         }
     }
 
-    private func isWanted(_ name: String) -> Bool {
-        guard let ticket else { return true }
-        return name.lowercased() == ticket.lowercased()
-    }
-
     /// Prints what a script has written since the last time, and its end.
     private func advance(_ log: ScriptLog) {
+        guard log.decide(self.filter) else { return }
         // State first: what was written before the end is all there when the end has been seen.
         let outcome = log.outcome()
-        log.readLines { lines in
-            self.printHeader(log, outcome == nil ? "running" : nil)
-            self.write(lines)
+        switch self.format {
+        case .text:
+            log.readLines { lines in
+                self.printHeader(log, outcome == nil ? "running" : nil)
+                self.console.writeForeign(lines)
+            }
+        case .json:
+            log.readEntries(isFinal: outcome != nil) { entries in
+                let lines = entries.map { log.json($0.occurred, $0.source.name, $0.text).compact + "\n" }
+                self.console.writeForeign(lines.joined())
+            }
         }
         guard let outcome else { return }
-        log.isOver = true
-        self.write("==> \(log.ticket) (\(outcome)) <==\n")
-        self.current = nil
+        log.close()
+        switch self.format {
+        case .text:
+            self.console.writeForeign("==> \(log.ticket) (\(outcome)) <==\n")
+            self.current = nil
+        case .json:
+            self.console.writeForeign(log.json(log.completed, "end", outcome).compact + "\n")
+        }
     }
 
     private func printHeader(_ log: ScriptLog, _ state: String?) {
-        guard self.current != log.ticket else { return }
-        self.current = log.ticket
-        self.write("==> \(log.ticket)\(state.map { " (\($0))" } ?? "") <==\n")
+        guard self.current !== log else { return }
+        self.current = log
+        self.console.writeForeign("==> \(log.ticket)\(state.map { " (\($0))" } ?? "") <==\n")
+    }
+
+    /// One is open for each script that is or was shown: a shell's usual 1024 may be too few.
+    private static func allowManyFiles() {
+        var limit = rlimit()
+        let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(files, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(files, &limit)
     }
 }
 
-/// One script's workspace, held open.
+extension OutputLogRecord.Source {
+    /// As in `Output.log`.
+    fileprivate var name: String {
+        switch self {
+        case .standardOutput: "out"
+        case .standardError: "err"
+        case .debug: "dbg"
+        }
+    }
+}
+
+/// One script's directory, held open.
 private final class ScriptLog {
     let ticket: String
-    let path: String
+    let identity: ScriptDirectory.Identity
     let created: UTCMicroseconds
+    /// Nothing more of it is shown.
     var isOver = false
+    /// Nil while its task is not known: a record is the last that the agent writes of a new script.
+    private(set) var isWanted: Bool?
+    /// When it ended.
+    private(set) var completed: UTCMicroseconds?
 
     private let workspace: WorkspaceDirectory
-    private var descriptor: CInt = -1
+    private var taskID: String?
+    private var log: CInt = -1
     /// A record whose end is not written yet.
     private var pending: [UInt8] = []
+    /// Up to where entries have been read.
+    private var position: Int64 = 0
 
     private static let chunkBytes = 65536
     /// Far above any record of the launcher; more than this without a line end is shown as it is.
     private static let longestRecordBytes = 1024 * 1024
 
-    /// Nil for what is not a workspace.
-    init?(ticket: String, path: String) {
-        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
-        guard directory >= 0 else { return nil }
-        self.ticket = ticket
-        self.path = path
-        let workspace = WorkspaceDirectory(takingOver: directory)
+    /// Nil for what is no directory.
+    init?(ticket: String, path: String) throws(CommandError) {
+        guard let workspace = try ScriptDirectory.open(path) else { return nil }
         var information = stat()
-        fstat(directory, &information)
+        fstat(workspace.descriptor, &information)
+        let state = try? workspace.readState()
         let changed = UTCMicroseconds(sinceEpoch: Int64(information.st_ctim.tv_sec) * 1_000_000)
-        self.created = (try? workspace.readState())?.created ?? changed
+        self.ticket = ticket
+        self.identity = .init(device: information.st_dev, inode: information.st_ino)
+        self.created = state?.created ?? changed
         self.workspace = workspace
     }
 
-    deinit {
-        if self.descriptor >= 0 { close(self.descriptor) }
+    deinit { self.close() }
+
+    /// A name of the directory that goes with it when it is moved.
+    var watchedPath: String { "/proc/self/fd/\(self.workspace.descriptor)" }
+
+    var isRemoved: Bool { self.workspace.isRemoved }
+
+    /// The directory stays open, for its number.
+    func close() {
+        self.isOver = true
+        if self.log >= 0 { Glibc.close(self.log) }
+        self.log = -1
+    }
+
+    /// Whether it is wanted, as far as that can be told.
+    func decide(_ filter: ScriptFilter) -> Bool {
+        if self.isWanted == nil {
+            self.taskID = (try? self.workspace.readState())?.taskID
+            self.isWanted = filter.task == nil ? true : self.taskID.map { filter.takes(taskID: $0) }
+        }
+        if self.isWanted == false || (self.isWanted == nil && self.isRemoved) { self.close() }
+        return self.isWanted == true
     }
 
     /// How the script ended, nil while it runs or waits for its start.
@@ -148,6 +228,8 @@ private final class ScriptLog {
         guard let state = try? self.workspace.readState() else {
             return self.isRemoved ? "removed" : nil
         }
+        self.taskID = state.taskID
+        self.completed = state.completed
         switch state.phase {
         case .complete:
             let detail = state.detail.map { ", \($0)" } ?? ""
@@ -157,32 +239,65 @@ private final class ScriptLog {
         }
     }
 
-    private var isRemoved: Bool {
-        var information = stat()
-        return fstat(self.workspace.descriptor, &information) != 0 || information.st_nlink == 0
+    func json(_ time: UTCMicroseconds?, _ stream: String, _ text: String) -> OrderedJSON {
+        .object([
+            .init("ticket", .string(self.ticket)),
+            .init("task", .string(orNull: self.taskID?.isEmpty == false ? self.taskID : nil)),
+            .init("time", .string(orNull: time?.description)), .init("stream", .string(stream)),
+            .init("text", .string(text)),
+        ])
     }
+
+    // MARK: Reading
 
     /// Hands over the whole lines written since the last call, in pieces of bounded size.
     func readLines(_ body: (String) -> Void) {
-        if self.descriptor < 0 {
-            self.descriptor = openat(
-                self.workspace.descriptor,
-                ScriptSpecification.logFileName,
-                O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-            )
+        self.readingEachFile {
+            var chunk = [UInt8](repeating: 0, count: Self.chunkBytes)
+            while true {
+                let count = read(self.log, &chunk, chunk.count)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { return }
+                self.pending += chunk[..<count]
+                let isTooLong = self.pending.count > Self.longestRecordBytes
+                let lineEnd = self.pending.lastIndex(of: UInt8(ascii: "\n"))
+                guard let end = lineEnd ?? (isTooLong ? self.pending.count - 1 : nil) else { continue }
+                body(String(decoding: self.pending[...end], as: UTF8.self))
+                self.pending.removeFirst(end + 1)
+            }
         }
-        guard self.descriptor >= 0 else { return }
-        var chunk = [UInt8](repeating: 0, count: Self.chunkBytes)
-        while true {
-            let count = read(self.descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            self.pending += chunk[..<count]
-            let isTooLong = self.pending.count > Self.longestRecordBytes
-            let lineEnd = self.pending.lastIndex(of: UInt8(ascii: "\n"))
-            guard let end = lineEnd ?? (isTooLong ? self.pending.count - 1 : nil) else { continue }
-            body(String(decoding: self.pending[...end], as: UTF8.self))
-            self.pending.removeFirst(end + 1)
+    }
+
+    /// Hands over the entries written since the last call, the pieces of long lines joined.
+    func readEntries(isFinal: Bool, _ body: ([OutputLogEntry]) -> Void) {
+        self.readingEachFile {
+            let reader = OutputLogReader(takingOver: fcntl(self.log, F_DUPFD_CLOEXEC, 0))
+            while let page = try? reader.read(after: self.position, final: isFinal) {
+                self.position = page.next
+                if !page.entries.isEmpty { body(page.entries) }
+                guard !page.reachedEnd else { return }
+            }
         }
+    }
+
+    /// Reads the log to its end; then the one that has taken its place, of a start that was tried again.
+    private func readingEachFile(_ read: () -> Void) {
+        if self.log < 0 { self.log = self.openLog() }
+        while self.log >= 0 {
+            read()
+            var information = stat()
+            guard fstat(self.log, &information) == 0, information.st_nlink == 0 else { return }
+            let next = self.openLog()
+            guard next >= 0 else { return }
+            Glibc.close(self.log)
+            self.log = next
+            self.pending = []
+            self.position = 0
+        }
+    }
+
+    private func openLog() -> CInt {
+        let flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+        return openat(self.workspace.descriptor, ScriptSpecification.logFileName, flags)
     }
 }

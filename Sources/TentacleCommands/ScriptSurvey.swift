@@ -96,9 +96,11 @@ struct ScriptSurvey {
     init(homeDirectory: String) throws(CommandError) {
         self.work = homeDirectory + "/" + ScriptDirectories.work
         self.past = homeDirectory + "/" + ScriptDirectories.past
-        for name in try ScriptDirectory.names(in: self.work) {
+        for name in try ScriptDirectory.entries(in: self.work).map(\.name) {
             do {
                 if let script = try Self.inspect(self.work + "/" + name) { self.scripts.append(script) }
+            } catch let error as CommandError {
+                throw error
             } catch let error as WorkspaceFileError where error.number == EACCES {
                 throw .notReadable(self.work + "/" + name, error.number)
             } catch {
@@ -118,10 +120,12 @@ struct ScriptSurvey {
 
     /// A script that the server has completed, its ticket in any case; nil when none is kept.
     func pastScript(_ ticket: String) throws(CommandError) -> ObservedScript? {
-        guard let name = Self.match(ticket, try ScriptDirectory.names(in: self.past)) else { return nil }
+        let names = try ScriptDirectory.entries(in: self.past).map(\.name)
+        guard let name = Self.match(ticket, names),
+            let directory = try ScriptDirectory.open(self.past + "/" + name)
+        else { return nil }
         do {
-            guard let directory = ScriptDirectory.open(self.past + "/" + name), let state = try directory.readState()
-            else { return nil }
+            guard let state = try directory.readState() else { return nil }
             return ObservedScript(standing: .past, state: state)
         } catch {
             throw CommandError("The record of the past script '\(name)' in '\(self.past)' cannot be read: \(error).")
@@ -135,10 +139,7 @@ struct ScriptSurvey {
 
     /// Nil for a directory that has gone meanwhile.
     private static func inspect(_ path: String) throws -> ObservedScript? {
-        guard let directory = ScriptDirectory.open(path) else {
-            guard errno != EACCES else { throw WorkspaceFileError("open", path, number: EACCES) }
-            return nil
-        }
+        guard let directory = try ScriptDirectory.open(path) else { return nil }
         // The lock before the state: whoever gives the lock back has written the state.
         let holder = try directory.lockHolder()
         guard let state = try directory.readState() else {
@@ -171,29 +172,47 @@ struct ScriptSurvey {
 
 /// Directories that hold one script each.
 enum ScriptDirectory {
-    /// Everything that could be the name of a ticket, sorted; nothing when the directory is not there.
-    static func names(in path: String) throws(CommandError) -> [String] {
+    /// A directory, whatever its name is now: a completed script's is moved while it is open.
+    struct Identity: Hashable {
+        var device: dev_t
+        var inode: ino_t
+    }
+
+    struct Entry {
+        var name: String
+        /// As the directory has it; that of another one by now when the name has been used again.
+        var identity: Identity
+    }
+
+    /// Everything whose name can be a ticket's, by name; nothing when the directory is not there.
+    static func entries(in path: String) throws(CommandError) -> [Entry] {
         guard let handle = opendir(path) else {
             let number = errno
             guard number != ENOENT else { return [] }
             throw .notReadable(path, number)
         }
         defer { closedir(handle) }
-        var names: [String] = []
+        var information = stat()
+        fstat(dirfd(handle), &information)
+        var entries: [Entry] = []
         while let entry = readdir(handle) {
-            let isOther = ![DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type))
+            guard [DT_DIR, DT_UNKNOWN].contains(Int(entry.pointee.d_type)) else { continue }
             let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            if !isOther, !name.hasPrefix(".") { names.append(name) }
+            guard (try? ScriptTicketName(name)) != nil else { continue }
+            let identity = Identity(device: information.st_dev, inode: entry.pointee.d_ino)
+            entries.append(Entry(name: name, identity: identity))
         }
-        return names.sorted()
+        return entries.sorted { $0.name < $1.name }
     }
 
-    /// Nil, with `errno`, when there is none.
-    static func open(_ path: String) -> WorkspaceDirectory? {
+    /// Nil when it is gone, or no directory.
+    static func open(_ path: String) throws(CommandError) -> WorkspaceDirectory? {
         let directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
-        return directory >= 0 ? WorkspaceDirectory(takingOver: directory) : nil
+        if directory >= 0 { return WorkspaceDirectory(takingOver: directory) }
+        guard [ENOENT, ENOTDIR, ELOOP].contains(errno) else { throw .notReadable(path, errno) }
+        return nil
     }
 }
 

@@ -8,7 +8,8 @@ import Testing
 
 /// A script's workspace as agent and launcher leave it on disk.
 private final class Workspace {
-    let path: String
+    private(set) var path: String
+    private let past: String
     private let directory: WorkspaceDirectory
     private let writer: OutputLogWriter
     private var state: ScriptStateRecord
@@ -16,8 +17,8 @@ private final class Workspace {
     private var claim: WorkspaceClaim?
 
     /// A script that runs; `order` sorts it among others.
-    init(_ world: TestWorld, _ ticket: String, order: Int64 = 0) throws {
-        let path = world.path + "/home/Work/" + ticket
+    init(_ world: TestWorld, _ ticket: String, order: Int64 = 0, task: String = "", in place: String = "Work") throws {
+        let path = world.path + "/home/" + place + "/" + ticket
         try DurableFile.makeDirectory(path)
         let directory = WorkspaceDirectory(takingOver: open(path, O_RDONLY | O_DIRECTORY))
         let claim = try directory.claim(.openFileDescription)
@@ -26,10 +27,12 @@ private final class Workspace {
             created: UTCMicroseconds(sinceEpoch: order * 1_000_000),
             boot: "b"
         )
+        state.taskID = task
         state.begin(at: .now, supervisor: 1)
         try directory.writeState(state, durable: false)
         let writer = try OutputLogWriter(directory)
         self.path = path
+        self.past = world.path + "/home/Logs/Scripts/" + ticket
         self.directory = directory
         self.claim = claim
         self.state = state
@@ -44,6 +47,21 @@ private final class Workspace {
         self.state.complete(at: .now, exitCode: exitCode, ranToCompletion: true, detail: nil)
         try self.directory.writeState(self.state, durable: false)
         self.claim = nil
+    }
+
+    /// The server completes it: log and record move to the past scripts.
+    func complete() throws {
+        try DurableFile.makeDirectory(FilePathText.directory(of: self.past))
+        try? FileManager.default.removeItem(atPath: self.past)
+        self.directory.remove(WorkspaceDirectory.lockFileName)
+        #expect(rename(self.path, self.past) == 0)
+        self.path = self.past
+    }
+
+    /// A start that failed is tried again.
+    func replaceLog(_ bytes: String) throws {
+        self.directory.remove(ScriptSpecification.logFileName)
+        try DurableFile.write(Array(bytes.utf8), to: self.path + "/" + ScriptSpecification.logFileName, mode: 0o644)
     }
 
     /// The launcher is killed.
@@ -170,16 +188,20 @@ private final class Follower {
     func empty() async throws {
         try await TestWorld.with { world in
             try world.makeInstance()
-            let directory = world.path + "/home/Work"
-            let reason =
-                "they are removed once the server has fetched them. Use --follow to see scripts while they run."
-            #expect(
-                world.run("logs")
-                    == .init(exitCode: 0, output: "No script logs in '\(directory)': \(reason)\n", errors: "")
-            )
-            let outcome = world.run("logs", "--ticket=T")
-            #expect(outcome.exitCode == 1)
-            #expect(outcome.errors == "No script with the ticket 'T' in '\(directory)': \(reason)\n")
+            let home = world.path + "/home"
+            let places = "'\(home)/Work' or '\(home)/Logs/Scripts'. Use --follow to see scripts while they run.\n"
+            #expect(world.run("logs") == .init(exitCode: 0, output: "No script logs in \(places)", errors: ""))
+            #expect(world.run("logs", "--format=json") == .init(exitCode: 0, output: "", errors: ""))
+            for (arguments, what) in [
+                (["--ticket=T"], "with the ticket 'T'"), (["--task=1"], "of the task '1'"),
+                (["--task=1", "-t", "T"], "with the ticket 'T' of the task '1'"),
+            ] {
+                #expect(
+                    world.run(["logs"] + arguments)
+                        == .init(exitCode: 1, output: "", errors: "No script \(what) in \(places)")
+                )
+            }
+            #expect(world.run("logs", "--format=xml").exitCode == 1)
             _ = world.run("create-instance", "--instance=B", "--config=\(world.path)/b/b.config")
             try TentacleConfiguration.update(world.path + "/b/b.config", host: world.context.host) {
                 $0.set(.home, nil)
@@ -282,6 +304,210 @@ private final class Follower {
             try second.remove()
             await follower.wait(for: "==> T-2 (removed) <==\n")
             await follower.interrupt()
+        }
+    }
+
+    @Test("past scripts stand among the others; a task is named with or without its prefix")
+    func past() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let scripts = try (1...3).map { try Workspace(world, "T-\($0)", order: $0, task: "ServerTasks-\($0 / 3)1") }
+            for (index, script) in scripts.enumerated() { try script.print("text \(index + 1)") }
+            try scripts[1].finish(0)
+            try scripts[1].complete()
+            let texts = (1...3).map { "==> T-\($0)\($0 == 2 ? "" : " (running)") <==\nout text \($0)\n" }
+            let end = "==> T-2 (finished, exit code 0) <==\n"
+            #expect(self.withoutTimes(world.run("logs").output) == texts[0] + texts[1] + end + texts[2])
+            #expect(self.withoutTimes(world.run("logs", "-t", "t-2").output) == texts[1] + end)
+            for task in ["01", "servertasks-01"] {
+                #expect(self.withoutTimes(world.run("logs", "--task", task).output) == texts[0] + texts[1] + end)
+            }
+            #expect(self.withoutTimes(world.run("logs", "--task=11", "--ticket=T-3").output) == texts[2])
+            for task in ["1", "tasks-11", "x"] { #expect(world.run("logs", "--task", task).exitCode == 1) }
+        }
+    }
+
+    @Test("following a script through its completion, its deletion, and another one with its ticket")
+    func completion() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let old = try Workspace(world, "T-0", in: "Logs/Scripts")
+            try old.finish(0)
+            let script = try Workspace(world, "T-1")
+            let follower = Follower(world)
+            try script.print("one")
+            await follower.wait(for: "out one\n")
+            // All at once, as a short script and a quick server do it.
+            try script.print("last words")
+            try script.finish(0)
+            try script.complete()
+            await follower.wait(for: "==> T-1 (finished, exit code 0) <==\n")
+            let second = try Workspace(world, "T-1")
+            try second.print("again")
+            await follower.wait(for: "out again\n")
+            try second.finish(1)
+            // Takes the place of the first one.
+            try second.complete()
+            await follower.wait(for: "==> T-1 (finished, exit code 1) <==\n")
+            try second.remove()
+            try FileManager.default.removeItem(atPath: world.path + "/home/Work")
+            let third = try Workspace(world, "T-1")
+            try third.print("a third time")
+            await follower.wait(for: "out a third time\n")
+            try third.finish(2)
+            await follower.wait(for: "==> T-1 (finished, exit code 2) <==\n")
+            await follower.interrupt()
+            #expect(
+                self.withoutTimes(follower.text) == """
+                    ==> T-1 (running) <==
+                    out one
+                    out last words
+                    ==> T-1 (finished, exit code 0) <==
+                    ==> T-1 (running) <==
+                    out again
+                    ==> T-1 (finished, exit code 1) <==
+                    ==> T-1 (running) <==
+                    out a third time
+                    ==> T-1 (finished, exit code 2) <==
+                    exit 0
+
+                    """
+            )
+        }
+    }
+
+    @Test("a script that is completed before it has been seen in the work directory")
+    func seenLate() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let follower = Follower(world)
+            let first = try Workspace(world, "T-1", order: 1)
+            try first.print("one")
+            await follower.wait(for: "out one\n")
+            let second = try Workspace(world, "T-2", order: 2, in: "elsewhere")
+            try second.print("two")
+            try second.finish(5)
+            try second.complete()
+            await follower.wait(for: "==> T-2 (finished, exit code 5) <==\n")
+            await follower.interrupt()
+            #expect(self.withoutTimes(follower.text).contains("==> T-2 <==\nout two\n==> T-2 (finished"))
+        }
+    }
+
+    @Test("following one script ends with it, also when it is completed at once, or past already")
+    func oneScript() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let follower = Follower(world, "--ticket=t-1", "--task=7")
+            let other = try Workspace(world, "T-2", task: "ServerTasks-7")
+            try other.print("other")
+            let script = try Workspace(world, "T-1", task: "ServerTasks-7")
+            try script.print("one")
+            await follower.wait(for: "out one\n")
+            try script.print("two")
+            try script.finish(4)
+            try script.complete()
+            await follower.finish()
+            let text = "out one\nout two\n==> T-1 (finished, exit code 4) <==\nexit 0\n"
+            #expect(self.withoutTimes(follower.text) == "==> T-1 (running) <==\n" + text)
+            let later = Follower(world, "--ticket=T-1")
+            await later.finish()
+            #expect(self.withoutTimes(later.text) == "==> T-1 <==\n" + text)
+        }
+    }
+
+    @Test("following the scripts of one task; those of which it is not known yet are waited for")
+    func oneTask() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let past = try Workspace(world, "T-0", task: "ServerTasks-7")
+            try past.print("zero")
+            try past.finish(0)
+            try past.complete()
+            let follower = Follower(world, "--task=7")
+            await follower.wait(for: "==> T-0 (finished, exit code 0) <==\n")
+            let other = try Workspace(world, "T-1", task: "ServerTasks-17")
+            try other.print("other")
+            // As the agent prepares a workspace: the record comes last.
+            try world.write("", "home/Work/T-2/Output.log")
+            let script = try Workspace(world, "T-2", task: "ServerTasks-7")
+            try script.print("two")
+            await follower.wait(for: "out two\n")
+            await follower.interrupt()
+            #expect(!follower.text.contains("other"))
+        }
+    }
+
+    @Test("the log of a start that is tried again is followed, too")
+    func retriedStart() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let script = try Workspace(world, "T-1")
+            try script.print("first start")
+            let follower = Follower(world)
+            await follower.wait(for: "out first start\n")
+            try script.replaceLog("2026-01-01T00:00:00.000000Z out second start\n")
+            await follower.wait(for: "out second start\n")
+            await follower.interrupt()
+        }
+    }
+
+    @Test("a terminal gets no control characters but tabs, a pipe gets the bytes")
+    func controls() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let script = try Workspace(world, "T-1\u{9B}", task: "ServerTasks-1")
+            let text = "\u{1B}[2J\u{9B}2J\ta\u{7F}\u{0}é"
+            try script.append("2026-01-01T00:00:00.000000Z out \(text)\n")
+            try script.finish(0)
+            let record = "2026-01-01T00:00:00.000000Z out "
+            #expect(
+                world.run("logs").output
+                    == "==> T-1\u{9B} <==\n\(record)\(text)\n==> T-1\u{9B} (finished, exit code 0) <==\n"
+            )
+            world.context.console.isTerminal = true
+            let escaped = #"\u001b[2J\u009b2J\#ta\u007f\u0000é"#
+            #expect(
+                world.run("logs").output
+                    == #"==> T-1\u009b <==\#n\#(record)\#(escaped)\#n==> T-1\u009b (finished, exit code 0) <==\#n"#
+            )
+            #expect(world.run("logs", "--format=json").output.contains(#""text":"\u001b[2J\u009b2J\ta\u007f\u0000é"}"#))
+        }
+    }
+
+    @Test("as JSON, one object a line; pieces of long lines are joined")
+    func json() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let script = try Workspace(world, "T-1", task: "ServerTasks-1")
+            let bare = try Workspace(world, "T-2", order: 1)
+            let follower = Follower(world, "--format=json")
+            let time = "2026-01-01T00:00:00.000000Z"
+            try script.append("\(time) out a \"b\"\n\(time) ou+ one, \n\(time) err bad\n")
+            await follower.wait(for: #""text":"a \"b\""}"#)
+            try script.append("\(time) out two\n\(time) dbg why\n")
+            try script.finish(3)
+            try script.complete()
+            await follower.wait(for: "finished, exit code 3")
+            try bare.append("\(time) out bare\n")
+            bare.abandon()
+            await follower.wait(for: "launcher is gone")
+            await follower.interrupt()
+            let head = #"{"ticket":"T-1","task":"ServerTasks-1","time":""#
+            let expected = [
+                #"\#(head)\#(time)","stream":"out","text":"a \"b\""}"#,
+                #"\#(head)\#(time)","stream":"out","text":"one, two"}"#,
+                #"\#(head)\#(time)","stream":"err","text":"bad"}"#, #"\#(head)\#(time)","stream":"dbg","text":"why"}"#,
+                #"\#(head)END","stream":"end","text":"finished, exit code 3"}"#,
+                #"{"ticket":"T-2","task":null,"time":"\#(time)","stream":"out","text":"bare"}"#,
+                #"{"ticket":"T-2","task":null,"time":null,"stream":"end","text":"outcome unknown, its launcher is gone"}"#,
+            ]
+            func withoutEnd(_ text: String) -> [String] {
+                text.replacing(#/[0-9-]{10}T[0-9:.]{15}Z(","stream":"end")/#) { "END\($0.1)" }
+                    .split(separator: "\n").map(String.init)
+            }
+            #expect(withoutEnd(follower.text) == expected + ["exit 0"])
+            #expect(withoutEnd(world.run("logs", "--format=json").output) == expected)
         }
     }
 

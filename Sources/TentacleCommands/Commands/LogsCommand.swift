@@ -4,7 +4,7 @@ import AgentConfiguration
 package struct LogsCommand: TentacleCommand {
     package static let definition = CommandDefinition(
         "logs",
-        summary: "Shows the output of deployment scripts on this machine",
+        summary: "Shows the output of deployment scripts on this machine, running and past",
         options: CommonOptions.instance + [
             OptionDefinition(
                 "follow",
@@ -14,28 +14,32 @@ package struct LogsCommand: TentacleCommand {
                     "Goes on with what running and new scripts print, until interrupted; with --ticket, until that script ends"
             ),
             OptionDefinition("ticket", "t", help: "Only the script with this ticket"),
+            OptionDefinition("task", help: "Only scripts of this server task, as ServerTasks-12 or 12"),
+            OptionDefinition(
+                "format",
+                help: "The format of the output (text,json). Defaults to text. As json, one object a line."
+            ),
         ]
     )
 
-    private static let workDirectory = "Work"
-
     private let selector: InstanceSelector
     private let isFollowing: Bool
-    private let ticket: String?
+    private let filter: ScriptFilter
+    private let format: OutputFormat
 
-    package init(_ options: ParsedOptions) {
+    package init(_ options: ParsedOptions) throws(CommandError) {
         self.selector = options.selector
         self.isFollowing = options.isSet("follow")
-        self.ticket = options.text("ticket")
+        self.filter = ScriptFilter(ticket: options.text("ticket"), task: options.text("task"))
+        self.format = try OutputFormat(options)
     }
 
     package func run(_ context: CommandContext) throws {
-        let instance = try context.instance(self.selector)
-        let home = try context.homeDirectory(of: instance)
         let logs = ScriptLogs(
-            directory: home + "/" + Self.workDirectory,
-            ticket: self.ticket,
-            write: context.console.write
+            homeDirectory: try context.homeDirectory(of: try context.instance(self.selector)),
+            filter: self.filter,
+            format: self.format,
+            console: context.console
         )
         if self.isFollowing {
             try logs.follow(until: context.interruption)
