@@ -44,29 +44,31 @@ struct MutexQueue {
     var turns: [[Int]] = []
 
     /// `scripts` are those of this mutex that are not over, in the order in which they came.
-    init(name: String, scripts: [ObservedScript]) {
+    init(name: String, scripts: [ObservedScript], agentRuns: Bool) {
         self.name = name
-        // As an agent that is started now would do it: what runs holds, what waits asks in the order in which it came.
-        // For one that has been running all the time that gives the same, but for moments between two scripts.
         var lock = IsolationLock()
-        for (id, script) in scripts.enumerated() where script.standing == .running {
-            lock.hold(Self.member(id, script))
-            self.holders.append(script)
+        let members = scripts.enumerated().map { id, script in
+            IsolationLock.Member(id: id, taskID: script.state.taskID, fullIsolation: script.state.fullIsolation)
         }
-        var waitingIDs: [Int] = []
-        for (id, script) in scripts.enumerated() where script.standing == .pending {
-            if lock.request(Self.member(id, script)) {
-                self.holders.append(script)
-            } else {
-                waitingIDs.append(id)
-                self.waiting.append(script)
-            }
+        let running = members.filter { scripts[$0.id].standing == .running }
+        let pending = members.filter { scripts[$0.id].standing == .pending }
+        if agentRuns, !running.isEmpty {
+            // Those who could enter beside the holders have done so. An order of arrival would not tell: a script may
+            // have come to wait for one that has given up since, and wait for a later one now.
+            let everybodyWaits = IsolationLock.Member(id: members.count, taskID: "", fullIsolation: true)
+            lock.hold(everybodyWaits)
+            for member in pending { _ = lock.request(member) }
+            for member in running { lock.hold(member) }
+            _ = lock.leave(everybodyWaits.id)
+        } else {
+            // As an agent does it that is started: what runs holds, the others ask in the order in which they came.
+            for member in running { lock.hold(member) }
+            for member in pending { _ = lock.request(member) }
         }
-        self.turns = lock.turns().map { turn in turn.compactMap { waitingIDs.firstIndex(of: $0) } }
-    }
-
-    private static func member(_ id: Int, _ script: ObservedScript) -> IsolationLock.Member {
-        .init(id: id, taskID: script.state.taskID, fullIsolation: script.state.fullIsolation)
+        self.holders = lock.holders.map { scripts[$0.id] }
+        self.waiting = lock.waiting.map { scripts[$0.id] }
+        let indices = Dictionary(uniqueKeysWithValues: lock.waiting.enumerated().map { ($1.id, $0) })
+        self.turns = lock.turns().map { turn in turn.compactMap { indices[$0] } }
     }
 
     /// From 1; those that start together have the same one.
@@ -90,12 +92,14 @@ struct ScriptSurvey {
 
     let work: String
     let past: String
+    let pulse: AgentPulse
     private(set) var scripts: [ObservedScript] = []
     private(set) var unclear: [Unclear] = []
 
-    init(homeDirectory: String) throws(CommandError) {
+    init(homeDirectory: String, now: UTCMicroseconds) throws(CommandError) {
         self.work = homeDirectory + "/" + ScriptDirectories.work
         self.past = homeDirectory + "/" + ScriptDirectories.past
+        self.pulse = AgentPulse(homeDirectory: homeDirectory, now: now)
         for name in try ScriptDirectory.entries(in: self.work).map(\.name) {
             do {
                 if let script = try Self.inspect(self.work + "/" + name) { self.scripts.append(script) }
@@ -114,7 +118,7 @@ struct ScriptSurvey {
     var queues: [MutexQueue] {
         let concerned = self.scripts.filter { $0.standing == .pending || $0.standing == .running }
         return Dictionary(grouping: concerned) { $0.state.mutexName }
-            .map { MutexQueue(name: $0.key, scripts: $0.value) }
+            .map { MutexQueue(name: $0.key, scripts: $0.value, agentRuns: self.pulse.state == .running) }
             .sorted { $0.name < $1.name }
     }
 

@@ -152,6 +152,87 @@ import Testing
         }
     }
 
+    /// Scripts that come, start and end at random, with the locks of their launchers.
+    private struct Simulation {
+        let scripts: ScriptWorld
+        private var random: UInt64
+        private var lock = IsolationLock()
+        private var claims: [Int: Claim] = [:]
+        private var next = 0
+
+        /// A lock that lives in a dictionary.
+        private final class Claim {
+            private let claim: WorkspaceClaim?
+            init(_ directory: borrowing WorkspaceDirectory) throws { claim = try directory.claim(.openFileDescription) }
+        }
+
+        init(_ scripts: ScriptWorld, seed: UInt64) {
+            self.scripts = scripts
+            self.random = seed
+        }
+
+        private mutating func number(below limit: Int) -> Int {
+            self.random = self.random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int((self.random >> 33) % UInt64(limit))
+        }
+
+        mutating func step() throws {
+            if self.lock.holders.isEmpty || (self.next < 25 && self.number(below: 3) > 0) {
+                let isFull = self.number(below: 3) == 0
+                try self.scripts.add("T-\(self.next)", age: Int64(1000 - self.next), full: isFull)
+                let member = IsolationLock.Member(id: self.next, taskID: "", fullIsolation: isFull)
+                if self.lock.request(member) { try self.begin(self.next) }
+                self.next += 1
+            } else {
+                // Also one that gives up waiting.
+                let members = self.lock.holders + self.lock.waiting
+                let id = members[self.number(below: members.count)].id
+                let directory = self.directory(id)
+                var state = try #require(try directory.readState())
+                state.complete(at: ScriptWorld.now, exitCode: 0, ranToCompletion: true, detail: nil)
+                try directory.writeState(state, durable: false)
+                self.claims[id] = nil
+                for entered in self.lock.leave(id) { try self.begin(entered) }
+            }
+        }
+
+        private func directory(_ id: Int) -> WorkspaceDirectory {
+            WorkspaceDirectory(takingOver: open("\(self.scripts.work)/T-\(id)", O_RDONLY | O_DIRECTORY))
+        }
+
+        private mutating func begin(_ id: Int) throws {
+            let directory = self.directory(id)
+            self.claims[id] = try Claim(directory)
+            var state = try #require(try directory.readState())
+            state.begin(at: ScriptWorld.now, supervisor: 1)
+            try directory.writeState(state, durable: false)
+        }
+
+        var holders: [String] { self.lock.holders.map { "T-\($0.id)" }.sorted() }
+        var waiting: [String] { self.lock.turns().joined().map { "T-\($0)" } }
+    }
+
+    @Test("what status tells is what the agent's lock does", arguments: 1...4 as ClosedRange<UInt64>)
+    func simulation(seed: UInt64) async throws {
+        try await ScriptWorld.with { scripts in
+            var simulation = Simulation(scripts, seed: seed)
+            try scripts.beat(secondsAgo: 1)
+            var longestQueue = 0
+            for _ in 0..<60 {
+                try simulation.step()
+                let output = scripts.run("status", "--format=json").output
+                let mutexes = try #require(try JSONText(bytes: Array(output.utf8))["mutexes"]?.array)
+                func tickets(_ key: String) -> [String] {
+                    mutexes.first?[key]?.array?.compactMap { $0["ticket"]?.string } ?? []
+                }
+                #expect(tickets("holders").sorted() == simulation.holders)
+                #expect(tickets("waiting") == simulation.waiting)
+                longestQueue = max(longestQueue, simulation.waiting.count)
+            }
+            #expect(longestQueue > 3)
+        }
+    }
+
     @Test("no scripts; whether the agent runs is not guessed")
     func empty() async throws {
         try await ScriptWorld.with { scripts in
@@ -232,13 +313,19 @@ import Testing
             try await scripts.whileLocked(["T-1"]) { _ in
                 #expect(
                     scripts.run("why", "T-2").output == """
-                        Script T-2 of task ServerTasks-2 waits for nobody; it is to be started, there since 2024-05-09 10:11:04 UTC (8 s).
+                        Script T-2 of task ServerTasks-2 is about to start, there since 2024-05-09 10:11:04 UTC (8 s).
 
-                        It holds the mutex RunningScript with NoIsolation.
+                        No other script keeps it from the mutex RunningScript, for which it asks with NoIsolation.
                         Nobody waits for it.
 
                         """
                 )
+                // A running agent would have let T-2 in, had it not come to wait for another one that has given up.
+                try scripts.add("T-3", age: 7, full: true)
+                #expect(scripts.run("why", "T-2").output.contains("Who starts before it:\n  T-3 of task"))
+                // One that starts goes by the order of arrival.
+                try scripts.beat(secondsAgo: 60)
+                #expect(scripts.run("why", "T-2").output.contains("is about to start"))
                 try scripts.add("T-0", age: 9, full: true)
                 #expect(scripts.run("why", "T-2").output.contains("Who starts before it:\n  T-0 of task"))
             }
@@ -293,7 +380,16 @@ import Testing
 
                     """
             )
-            #expect(scripts.run("why", "T-2").output.contains("waits for nobody"))
+            #expect(
+                scripts.run("why", "T-2").output == """
+                    Script T-2 of task ServerTasks-2 is about to start, there since 2024-05-09 10:11:04 UTC (8 s).
+
+                    No other script keeps it from the mutex RunningScript, for which it asks with NoIsolation.
+                    Agent: unknown whether it runs, there is no heartbeat. It starts nothing while it is down.
+                    Nobody waits for it.
+
+                    """
+            )
         }
     }
 

@@ -11,7 +11,7 @@ package struct LogsCommand: TentacleCommand {
                 "f",
                 kind: .flag,
                 help:
-                    "Goes on with what running and new scripts print, until interrupted; with --ticket, until that script ends"
+                    "Goes on with what running and new scripts print, until interrupted; with --ticket, until that script ends. Past scripts are shown only when --ticket or --task asks for them"
             ),
             OptionDefinition("ticket", "t", help: "Only the script with this ticket"),
             OptionDefinition("task", help: "Only scripts of this server task, as ServerTasks-12 or 12"),

@@ -25,8 +25,7 @@ package struct StatusCommand: TentacleCommand {
         let status = InstanceStatus(
             instance: instance.name,
             home: home,
-            pulse: AgentPulse(homeDirectory: home, now: now),
-            survey: try ScriptSurvey(homeDirectory: home)
+            survey: try ScriptSurvey(homeDirectory: home, now: now)
         )
         switch self.format {
         case .text: context.console.write(status.text(now))
@@ -38,12 +37,11 @@ package struct StatusCommand: TentacleCommand {
 private struct InstanceStatus {
     var instance: String?
     var home: String
-    var pulse: AgentPulse
     var survey: ScriptSurvey
 
     func text(_ now: UTCMicroseconds) -> String {
         var text = self.instance.map { "Instance: \($0)\n" } ?? ""
-        text += "Home: \(self.home)\nAgent: \(self.pulse.text(now))\n"
+        text += "Home: \(self.home)\nAgent: \(self.survey.pulse.text(now))\n"
         for queue in self.survey.queues { text += "\n" + Self.text(queue, now) }
         text += Self.block("Over, not yet completed by the server:", self.scripts(.over)) { script in
             let age = script.state.completed.map { " \(ReadableText.age(of: $0, at: now)) ago" } ?? ""
@@ -77,7 +75,7 @@ private struct InstanceStatus {
     var json: OrderedJSON {
         .object([
             .init("instance", .string(orNull: self.instance)), .init("home", .string(self.home)),
-            .init("agent", self.pulse.json),
+            .init("agent", self.survey.pulse.json),
             .init("mutexes", .array(self.survey.queues.map(Self.json))),
             .init("over", .array(self.scripts(.over).map { $0.json("over") })),
             .init("lost", .array(self.scripts(.lost).map { $0.json("lost") })),

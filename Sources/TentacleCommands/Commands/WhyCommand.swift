@@ -30,11 +30,10 @@ package struct WhyCommand: TentacleCommand {
     package func run(_ context: CommandContext) throws {
         let home = try context.homeDirectory(of: try context.instance(self.selector))
         let now = context.now()
-        let survey = try ScriptSurvey(homeDirectory: home)
+        let survey = try ScriptSurvey(homeDirectory: home, now: now)
         let explanation = Explanation(
             script: try self.find(in: survey),
             survey: survey,
-            pulse: AgentPulse(homeDirectory: home, now: now),
             now: now
         )
         switch self.format {
@@ -66,7 +65,6 @@ package struct WhyCommand: TentacleCommand {
 private struct Explanation {
     var script: ObservedScript
     var survey: ScriptSurvey
-    var pulse: AgentPulse
     var now: UTCMicroseconds
 
     /// The queue of its mutex, and its index there when it waits; nil for a script that is over.
@@ -89,7 +87,7 @@ private struct Explanation {
             let what = state.started.map { "It began at \(ReadableText.time($0))" } ?? "It may have begun"
             return "Script \(name) is lost.\n\n\(what); nobody supervises it any more, and nobody wrote how it ended.\n"
                 + "The agent tells the server that its outcome is unknown (exit code -46)"
-                + "\(self.pulse.state == .running ? "" : " when it runs again").\n"
+                + "\(self.survey.pulse.state == .running ? "" : " when it runs again").\n"
         case .past:
             let directory = self.survey.past + "/" + self.script.ticket
             return self.over + "The server has completed it. Its log is kept in '\(directory)'.\n"
@@ -108,19 +106,19 @@ private struct Explanation {
     private func holding(_ queue: MutexQueue) -> String {
         let mutex = ReadableText.escapingControls(queue.name)
         let since = ObservedScript.since(self.script.state.started ?? self.script.state.created, self.now)
-        var text: String
-        if self.script.state.phase == .pending {
-            text = "Script \(self.script.name) waits for nobody; it is to be started, there \(since).\n\n"
-            text += self.script.holder == .nobody && self.pulse.state != .running ? self.agentIsDown : ""
-        } else {
-            text = "Script \(self.script.name) is running \(since).\n\n"
-        }
+        let isStarting = self.script.state.phase == .pending
+        var text = "Script \(self.script.name) is \(isStarting ? "about to start, there" : "running") \(since).\n\n"
         switch self.script.holder {
         case .launcher(let process): text += "It is supervised by the process \(process).\n"
         case .keeper(let process): text += "Its launcher was killed; the process \(process) ends what is left of it.\n"
         case .agent, .nobody: break
         }
-        text += "It holds the mutex \(mutex) with \(self.script.isolation).\n"
+        text +=
+            isStarting
+            ? "No other script keeps it from the mutex \(mutex), for which it asks with \(self.script.isolation).\n"
+            : "It holds the mutex \(mutex) with \(self.script.isolation).\n"
+        // Whatever has a launcher needs no agent.
+        if self.script.holder == .nobody, self.survey.pulse.state != .running { text += self.agentIsDown }
         guard !queue.waiting.isEmpty else { return text + "Nobody waits for it.\n" }
         let waiting = queue.order.map { queue.waiting[$0] }
         return text
@@ -152,10 +150,12 @@ private struct Explanation {
             text += "Time-out: after \(ReadableText.duration(microseconds: timeout))"
             text += left > 0 ? ", \(ReadableText.duration(microseconds: left)) are left.\n" : ", which are over.\n"
         }
-        return self.pulse.state == .running ? text : text + self.agentIsDown
+        return self.survey.pulse.state == .running ? text : text + self.agentIsDown
     }
 
-    private var agentIsDown: String { "Agent: \(self.pulse.text(self.now)). It starts nothing while it is down.\n" }
+    private var agentIsDown: String {
+        "Agent: \(self.survey.pulse.text(self.now)). It starts nothing while it is down.\n"
+    }
 
     /// How long it may wait, and how much of that is left, in microseconds.
     private var timeout: (Int64, left: Int64)? {
@@ -175,7 +175,7 @@ private struct Explanation {
     // MARK: JSON
 
     var json: OrderedJSON {
-        let agent = OrderedJSON.Member("agent", self.pulse.json)
+        let agent = OrderedJSON.Member("agent", self.survey.pulse.json)
         guard let (queue, index) = self.queue else {
             return self.script.json(self.script.standing.rawValue, [agent])
         }
