@@ -1,7 +1,7 @@
 /// What the supervisor of one script decides, without any system call (STYLE.md C1).
 ///
 ///     running ──exited and both pipes at their end──▶ finished
-///        │ cancel, limit, log failed, start failed         ▲
+///        │ cancel, stop, log failed, start failed          ▲
 ///        ▼                                                 │
 ///     stopping ──────────────tree gone─────────────────────┘
 ///
@@ -14,8 +14,8 @@ package struct Supervision: ~Copyable {
     package enum Outcome: Equatable, Sendable {
         case exited(Int32)
         case cancelled
-        /// A limit of the machine's was reached; the text says which.
-        case limitReached(String)
+        /// The machine ended it: a limit was reached, its unit was stopped; the text says which.
+        case stopped(String)
         /// The keeper was killed, and the script with it.
         case keeperLost
         case logFailed(String)
@@ -69,7 +69,7 @@ package struct Supervision: ~Copyable {
     }
 
     package mutating func cancelRequested() -> OnEvent { stop(.cancelled) }
-    package mutating func limitReached(_ what: String) -> OnEvent { stop(.limitReached(what)) }
+    package mutating func machineStops(_ why: String) -> OnEvent { stop(.stopped(why)) }
     package mutating func logFailed(_ reason: String) -> OnEvent { stop(.logFailed(reason)) }
     package mutating func startFailed(_ reason: String) -> OnEvent { stop(.notStarted(reason)) }
 

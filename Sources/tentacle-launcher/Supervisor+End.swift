@@ -19,9 +19,9 @@ extension Supervisor {
             code = -1
             detail = "The script was cancelled."
             drain(log)
-        case .limitReached(let limit):
+        case .stopped(let why):
             code = -1
-            detail = "\(limit) It was ended with everything it had started."
+            detail = "\(why) It was ended with everything it had started."
             drain(log)
         case .logFailed(let reason):
             code = -41
@@ -36,7 +36,7 @@ extension Supervisor {
             ]
         }
         switch outcome {
-        case .logFailed, .keeperLost, .limitReached:
+        case .logFailed, .keeperLost, .stopped:
             if let detail { entries.append((.standardError, detail)) }
         case .exited, .cancelled, .notStarted: break
         }

@@ -11,6 +11,7 @@ struct Supervisor: ~Copyable {
     /// A kill ends, or is reported as failed, within this time; the services promise 2 s.
     static let killMilliseconds: Int64 = 1500
     static let readBytes = 65_536
+    private static let serviceManager: Int32 = 1
 
     let settings: LauncherSettings
     let ticket: ScriptTicketName
@@ -81,6 +82,8 @@ struct Supervisor: ~Copyable {
             perform(machine.logFailed(error.description), directory, log)
         }
         while outcome == nil { step(directory, log) }
+        // The script's own end may have been read before the signal that caused it.
+        if case .exited = outcome, let stop = readStop() { outcome = stop.outcome }
         finish(directory, log)
     }
 
@@ -181,13 +184,14 @@ struct Supervisor: ~Copyable {
         var waiting = [signals, output.descriptor, error.descriptor, process?.failures ?? -1, process?.statuses ?? -1]
             .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         let ready = unsafe poll(&waiting, nfds_t(waiting.count), clock.pollMilliseconds)
-        if let limit = clock.reached(directory.descriptor) { perform(machine.limitReached(limit), directory, log) }
+        if let limit = clock.reached(directory.descriptor) { perform(machine.machineStops(limit), directory, log) }
         guard ready > 0, outcome == nil else { return }
+        // First: a stop of the whole unit reaches the script, too, whose end must not pass for its own.
+        if waiting[0].revents != 0 { readSignals(directory, log) }
         if waiting[1].revents != 0 { readOutput(.output, directory, log) }
         if waiting[2].revents != 0 { readOutput(.error, directory, log) }
         if waiting[3].revents != 0 { readFailure(directory, log) }
         if waiting[4].revents != 0 { readStatus(directory, log) }
-        if waiting[0].revents != 0 { readSignals(directory, log) }
     }
 
     private mutating func readOutput(
@@ -267,14 +271,34 @@ struct Supervisor: ~Copyable {
         }
     }
 
+    private enum Stop {
+        case cancelled, unitStopped
+
+        var outcome: Supervision.Outcome { self == .cancelled ? .cancelled : .stopped(Self.unitText) }
+
+        static let unitText = "The service manager stopped the script's unit."
+    }
+
     private mutating func readSignals(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
-        while case let signal = clinux_next_signal(signals), signal != 0 {
+        switch readStop() {
+        case .none: break
+        case .cancelled: perform(machine.cancelRequested(), directory, log)
+        case .unitStopped: perform(machine.machineStops(Stop.unitText), directory, log)
+        }
+    }
+
+    /// Collects the dead; whether somebody wants the script to end.
+    private mutating func readStop() -> Stop? {
+        var stop: Stop?
+        var sender: Int32 = 0
+        while case let signal = unsafe clinux_next_signal_from(signals, &sender), signal != 0 {
             if signal == SIGCHLD {
                 _ = reap()
             } else {
-                perform(machine.cancelRequested(), directory, log)
+                stop = sender == Self.serviceManager ? .unitStopped : .cancelled
             }
         }
+        return stop
     }
 
     /// Collects the dead; false when there are no children any more.

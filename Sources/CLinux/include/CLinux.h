@@ -141,11 +141,17 @@ static inline int clinux_signal_descriptor(void) {
     return result < 0 ? -errno : result;
 }
 
-/// The next signal that came, 0 when there is none.
-static inline int clinux_next_signal(int descriptor) {
+/// The next signal that came and who sent it, 0 when there is none.
+static inline int clinux_next_signal_from(int descriptor, int *sender) {
     struct signalfd_siginfo information;
-    return read(descriptor, &information, sizeof information) == (ssize_t)sizeof information
-        ? (int)information.ssi_signo : 0;
+    if (read(descriptor, &information, sizeof information) != (ssize_t)sizeof information) return 0;
+    *sender = (int)information.ssi_pid;
+    return (int)information.ssi_signo;
+}
+
+static inline int clinux_next_signal(int descriptor) {
+    int sender;
+    return clinux_next_signal_from(descriptor, &sender);
 }
 
 /// Whether a capability (its number) is in the effective set of this process.
