@@ -181,6 +181,23 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
         return try ScriptStateRecord(bytes: bytes)
     }
 
+    /// The record and who holds the lock, of one moment; nil when there is no record.
+    ///
+    /// Running and held by nobody means lost, and nothing else: a launcher that begins or ends between the two looks does
+    /// not pass for that.
+    package func readStanding() throws -> (state: ScriptStateRecord, holder: LockHolder)? {
+        // The lock before the record: whoever gives the lock back has written the record.
+        var holder = try lockHolder()
+        while let state = try readState() {
+            guard state.phase == .running, holder == .nobody else { return (state, holder) }
+            // Whoever writes Running has taken the lock before.
+            holder = try lockHolder()
+            guard holder == .nobody else { continue }
+            return try readState().map { ($0, .nobody) }
+        }
+        return nil
+    }
+
     package func writeState(_ state: ScriptStateRecord, durable: Bool) throws(WorkspaceFileError) {
         try replace(ScriptStateRecord.fileName, with: state.encoded(), durable: durable)
     }

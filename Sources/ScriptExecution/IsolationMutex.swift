@@ -17,6 +17,16 @@ final class IsolationMutex: Sendable {
         var id: Int
     }
 
+    /// A place in the queue, or at its head.
+    struct Place: Sendable {
+        fileprivate var member: IsolationLock.Member
+        fileprivate var name: String
+        /// Fires when the lock is held.
+        fileprivate let signal: OneShotSignal
+
+        fileprivate var holding: Holding { Holding(name: name, id: member.id) }
+    }
+
     enum Outcome: Sendable, Equatable {
         case acquired(Holding)
         /// The text says who is still running.
@@ -37,12 +47,16 @@ final class IsolationMutex: Sendable {
     private let state = Mutex(State())
 
     /// What a script found running after a restart holds.
-    func hold(name: String, taskID: String, isolation: ScriptIsolation) -> Holding {
+    func hold(_ specification: ScriptSpecification) -> Holding {
         state.withLock { state in
             state.nextID += 1
-            let member = IsolationLock.Member(id: state.nextID, taskID: taskID, fullIsolation: isolation == .full)
-            state.locks[name, default: IsolationLock()].hold(member)
-            return Holding(name: name, id: member.id)
+            let member = IsolationLock.Member(
+                id: state.nextID,
+                taskID: specification.taskID,
+                fullIsolation: specification.fullIsolation
+            )
+            state.locks[specification.mutexName, default: IsolationLock()].hold(member)
+            return Holding(name: specification.mutexName, id: member.id)
         }
     }
 
@@ -63,14 +77,33 @@ final class IsolationMutex: Sendable {
             + waiting.compactMap { state.changes.removeValue(forKey: $0) }
     }
 
+    /// Takes a place in the queue, at once: those who come later are behind it.
+    func enter(_ specification: ScriptSpecification) -> Place {
+        state.withLock { state in
+            state.nextID += 1
+            let member = IsolationLock.Member(
+                id: state.nextID,
+                taskID: specification.taskID,
+                fullIsolation: specification.fullIsolation
+            )
+            let signal = OneShotSignal()
+            if state.locks[specification.mutexName, default: IsolationLock()].request(member) {
+                signal.fire()
+            } else {
+                state.signals[member.id] = signal
+            }
+            return Place(member: member, name: specification.mutexName, signal: signal)
+        }
+    }
+
+    func giveUp(_ place: Place) { release(place.holding) }
+
     /// Waits for the lock.
     ///
     /// `notice` gets the busy text after 100 ms, every ten minutes, when the wait fails, and when it is for somebody else.
     /// `waited` is how long the script has waited already, for an agent that has since been restarted.
     func acquire(
-        name: String,
-        taskID: String,
-        isolation: ScriptIsolation,
+        _ place: Place,
         timeout: Duration?,
         waited: Duration = .zero,
         cancel: OneShotSignal,
@@ -78,8 +111,7 @@ final class IsolationMutex: Sendable {
     ) async -> Outcome {
         let clock = ContinuousClock()
         let deadline = timeout.map { clock.now + max($0 - waited, .zero) }
-        let (member, signal) = enter(name, taskID, isolation)
-        let holding = Holding(name: name, id: member.id)
+        let (member, signal, holding) = (place.member, place.signal, place.holding)
         var due = clock.now + Self.firstNoticeAfter
         var said: (text: String, at: ContinuousClock.Instant)?
         while true {
@@ -92,7 +124,7 @@ final class IsolationMutex: Sendable {
                 return .abandoned
             }
             let isOver = cancel.isFired || deadline.map { clock.now >= $0 } ?? false
-            let texts = texts(name: name, member)
+            let texts = texts(name: place.name, member)
             if isOver || clock.now >= due {
                 if isOver || said.map({ $0.text != texts.busy || clock.now - $0.at >= Self.noticeEvery }) ?? true {
                     await notice(texts.busy)
@@ -104,24 +136,6 @@ final class IsolationMutex: Sendable {
             }
             if cancel.isFired { return giveUp(holding, .cancelled(texts.cancelled)) }
             if let timeout, isOver { return giveUp(holding, .timedOut(texts.timedOut(after: timeout))) }
-        }
-    }
-
-    private func enter(
-        _ name: String,
-        _ taskID: String,
-        _ isolation: ScriptIsolation
-    ) -> (IsolationLock.Member, OneShotSignal) {
-        state.withLock { state in
-            state.nextID += 1
-            let member = IsolationLock.Member(id: state.nextID, taskID: taskID, fullIsolation: isolation == .full)
-            let signal = OneShotSignal()
-            if state.locks[name, default: IsolationLock()].request(member) {
-                signal.fire()
-            } else {
-                state.signals[member.id] = signal
-            }
-            return (member, signal)
         }
     }
 

@@ -4,17 +4,23 @@ internal import Logging
 
 extension ScriptService {
     /// One script from the wait for its mutex to its end; it waits since it was created.
-    func execute(_ ticket: ScriptTicketName, _ specification: ScriptSpecification, created: UTCMicroseconds) async {
+    func execute(
+        _ ticket: ScriptTicketName,
+        _ specification: ScriptSpecification,
+        created: UTCMicroseconds,
+        _ place: IsolationMutex.Place
+    ) async {
         guard let entry = entries[ticket.key] else { return }
         let name = specification.mutexName
         let level = specification.fullIsolation ? "FullIsolation" : "NoIsolation"
         let verbose = "Acquiring isolation mutex \(name) with \(level) in \(specification.taskID)"
-        guard await append(ticket, Self.marked("verbose", verbose)) else { return await end(entry) }
+        guard await append(ticket, Self.marked("verbose", verbose)) else {
+            isolation.giveUp(place)
+            return await end(entry)
+        }
         var hasWaited = false
         let outcome = await isolation.acquire(
-            name: name,
-            taskID: specification.taskID,
-            isolation: specification.fullIsolation ? .full : .none,
+            place,
             timeout: specification.mutexTimeoutMilliseconds.map { .milliseconds($0) },
             waited: Self.time(since: created),
             cancel: entry.cancelled,
@@ -76,7 +82,7 @@ extension ScriptService {
         isolation.release(holding)
         if begun { return await end(entry) }
         entry.phase = .waiting
-        await execute(ticket, specification, created: created)
+        await execute(ticket, specification, created: created, isolation.enter(specification))
     }
 
     private func launch(_ entry: Entry) async {

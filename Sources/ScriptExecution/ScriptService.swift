@@ -52,7 +52,7 @@ package actor ScriptService {
     /// Work for `run()`.
     enum Job: Sendable {
         /// Wait for the mutex, launch, supervise.
-        case execute(ScriptTicketName, ScriptSpecification, created: UTCMicroseconds)
+        case execute(ScriptTicketName, ScriptSpecification, created: UTCMicroseconds, IsolationMutex.Place)
         /// Found running after a restart: supervise only.
         case supervise(ScriptTicketName, ScriptSpecification, created: UTCMicroseconds, IsolationMutex.Holding)
     }
@@ -77,8 +77,8 @@ package actor ScriptService {
             for await job in work {
                 group.addTask {
                     switch job {
-                    case .execute(let ticket, let specification, let created):
-                        await self.execute(ticket, specification, created: created)
+                    case .execute(let ticket, let specification, let created, let place):
+                        await self.execute(ticket, specification, created: created, place)
                     case .supervise(let ticket, let specification, let created, let holding):
                         await self.supervise(ticket, specification, created: created, holding)
                     }
@@ -140,7 +140,7 @@ package actor ScriptService {
         }
         guard isNew else { return false }
         entry.phase = .waiting
-        submit.yield(.execute(ticket, specification, created: .now))
+        submit.yield(.execute(ticket, specification, created: .now, isolation.enter(specification)))
         return true
     }
 
@@ -276,22 +276,18 @@ package actor ScriptService {
     private func recover() {
         guard !recovered else { return }
         recovered = true
-        for found in Recovery.scan(workspaces) {
-            let entry = entry(for: found.ticket)
-            switch found.standing {
-            case .begun:
-                entry.phase = .supervised
-                // Here, before anybody can ask for it: tasks start in no order.
-                let holding = isolation.hold(
-                    name: found.specification.mutexName,
-                    taskID: found.specification.taskID,
-                    isolation: found.specification.fullIsolation ? .full : .none
-                )
-                submit.yield(.supervise(found.ticket, found.specification, created: found.created, holding))
-            case .notBegun:
-                entry.phase = .waiting
-                submit.yield(.execute(found.ticket, found.specification, created: found.created))
-            }
+        let scripts = Recovery.scan(workspaces)
+        // What runs holds its mutex, the others ask for it in the order in which they came: all of it here, before anybody
+        // else can ask, since tasks start in no order.
+        for found in scripts where found.standing == .begun {
+            entry(for: found.ticket).phase = .supervised
+            let holding = isolation.hold(found.specification)
+            submit.yield(.supervise(found.ticket, found.specification, created: found.created, holding))
+        }
+        for found in scripts where found.standing == .notBegun {
+            entry(for: found.ticket).phase = .waiting
+            let place = isolation.enter(found.specification)
+            submit.yield(.execute(found.ticket, found.specification, created: found.created, place))
         }
     }
 }

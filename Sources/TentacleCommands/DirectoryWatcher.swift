@@ -57,12 +57,12 @@ final class DirectoryWatcher {
     }
 
     /// Waits for a change; false when the interruption came.
-    func wait(until interruption: CInt) -> Bool {
+    func wait(until interruption: CInt, isPolling: Bool = false) -> Bool {
         var descriptors = [
             pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: interruption, events: Int16(POLLIN), revents: 0),
         ]
-        poll(&descriptors, 2, Self.longestWaitMilliseconds)
+        poll(&descriptors, 2, isPolling ? 0 : Self.longestWaitMilliseconds)
         guard descriptors[1].revents == 0 else { return false }
         // What exactly changed is of no interest: everything that is open is looked at.
         var events = [UInt8](repeating: 0, count: 4096)

@@ -70,7 +70,10 @@ final class ScriptLogs {
         while true {
             for directory in [self.work, self.past] { watcher.watchNearest(directory) }
             for directory in [self.work, self.past] {
-                try self.discover(directory) { watcher.watch($0.watchedPath, for: .changes) }
+                try self.discover(directory) {
+                    $0.isFollowed = true
+                    watcher.watch($0.watchedPath, for: .changes)
+                }
             }
             for log in self.ordered where !log.isOver {
                 self.advance(log)
@@ -80,7 +83,8 @@ final class ScriptLogs {
             let wanted = self.logs.values.filter { $0.isWanted == true }
             self.isSatisfied = self.isSatisfied || !wanted.isEmpty
             if self.filter.ticket != nil, self.isSatisfied, wanted.allSatisfy(\.isOver) { return }
-            guard watcher.wait(until: interruption) else { return }
+            let hasMore = self.logs.values.contains(where: \.hasMore)
+            guard watcher.wait(until: interruption, isPolling: hasMore) else { return }
         }
     }
 
@@ -113,7 +117,7 @@ final class ScriptLogs {
         switch self.format {
         case .text:
             log.readLines { lines in
-                self.printHeader(log, outcome == nil ? "running" : nil)
+                self.printHeader(log, outcome == nil && !log.isLost ? "running" : nil)
                 self.console.writeForeign(lines)
             }
         case .json:
@@ -122,7 +126,11 @@ final class ScriptLogs {
                 self.console.writeForeign(lines.joined())
             }
         }
-        guard let outcome else { return }
+        guard !log.hasMore else { return }
+        guard let outcome else {
+            if log.isLost, !log.isCalledLost { self.callLost(log) }
+            return
+        }
         log.close()
         switch self.format {
         case .text:
@@ -130,6 +138,18 @@ final class ScriptLogs {
             self.current = nil
         case .json:
             self.console.writeForeign(log.json(log.completed, "end", outcome).compact + "\n")
+        }
+    }
+
+    /// The agent writes its end, when it runs: that is waited for.
+    private func callLost(_ log: ScriptLog) {
+        log.isCalledLost = true
+        let text = "outcome unknown, its launcher is gone"
+        switch self.format {
+        case .text:
+            self.console.writeForeign("==> \(log.ticket) (\(text)) <==\n")
+            self.current = nil
+        case .json: self.console.writeForeign(log.json(nil, "end", text).compact + "\n")
         }
     }
 
@@ -169,6 +189,14 @@ private final class ScriptLog {
     var isOver = false
     /// Nil while its task is not known: a record is the last that the agent writes of a new script.
     private(set) var isWanted: Bool?
+    /// More of it is shown than what is there now.
+    var isFollowed = false
+    /// Its turn was over before its lines were.
+    private(set) var hasMore = false
+    /// Its launcher is gone, and the agent has not written yet how it ended.
+    private(set) var isLost = false
+    /// That has been said.
+    var isCalledLost = false
     /// When it ended.
     private(set) var completed: UTCMicroseconds?
 
@@ -181,6 +209,8 @@ private final class ScriptLog {
     private var position: Int64 = 0
 
     private static let chunkBytes = 65536
+    /// A script that prints faster than it is shown must not keep the others from it.
+    private static let turnBytes = 4 << 20
     /// Far above any record of the launcher; more than this without a line end is shown as it is.
     private static let longestRecordBytes = 1024 * 1024
 
@@ -223,19 +253,28 @@ private final class ScriptLog {
 
     /// How the script ended, nil while it runs or waits for its start.
     func outcome() -> String? {
-        // The lock before the state: whoever gives the lock back has written the state.
-        let holder = (try? self.workspace.lockHolder()) ?? .nobody
-        guard let state = try? self.workspace.readState() else {
-            return self.isRemoved ? "removed" : nil
-        }
+        guard let (state, holder) = self.standing else { return self.isRemoved ? "removed" : nil }
         self.taskID = state.taskID
         self.completed = state.completed
         switch state.phase {
         case .complete:
             let detail = state.detail.map { ", \($0)" } ?? ""
             return "finished, exit code \(state.exitCode.map { "\($0)" } ?? "unknown")\(detail)"
-        case .running where holder == .nobody: return "outcome unknown, its launcher is gone"
+        case .running where holder == .nobody:
+            self.isLost = true
+            return nil
         case .running, .pending: return nil
+        }
+    }
+
+    /// Who may not ask for the lock takes the record's word.
+    private var standing: (state: ScriptStateRecord, holder: WorkspaceDirectory.LockHolder)? {
+        do {
+            return try self.workspace.readStanding()
+        } catch let error as WorkspaceFileError where error.number == EACCES {
+            return (try? self.workspace.readState()).flatMap { $0.map { ($0, .agent) } }
+        } catch {
+            return nil
         }
     }
 
@@ -252,18 +291,23 @@ private final class ScriptLog {
 
     /// Hands over the whole lines written since the last call, in pieces of bounded size.
     func readLines(_ body: (String) -> Void) {
+        var turn = Self.turnBytes
+        self.hasMore = false
         self.readingEachFile {
             var chunk = [UInt8](repeating: 0, count: Self.chunkBytes)
             while true {
                 let count = read(self.log, &chunk, chunk.count)
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { return }
+                turn -= count
                 self.pending += chunk[..<count]
                 let isTooLong = self.pending.count > Self.longestRecordBytes
                 let lineEnd = self.pending.lastIndex(of: UInt8(ascii: "\n"))
                 guard let end = lineEnd ?? (isTooLong ? self.pending.count - 1 : nil) else { continue }
                 body(String(decoding: self.pending[...end], as: UTF8.self))
                 self.pending.removeFirst(end + 1)
+                self.hasMore = turn <= 0 && self.isFollowed
+                if self.hasMore { return }
             }
         }
     }

@@ -144,11 +144,11 @@ struct ScriptSurvey {
     /// Nil for a directory that has gone meanwhile.
     private static func inspect(_ path: String) throws -> ObservedScript? {
         guard let directory = try ScriptDirectory.open(path) else { return nil }
-        // The lock before the state: whoever gives the lock back has written the state.
-        let holder = try directory.lockHolder()
-        guard let state = try directory.readState() else {
+        guard let (state, holder) = try directory.readStanding() else {
             guard !directory.isRemoved else { return nil }
-            throw LauncherProtocolError("there is no \(ScriptStateRecord.fileName): it was never started by this agent")
+            throw LauncherProtocolError(
+                "there is no \(ScriptStateRecord.fileName): its start is being prepared, or failed, or a stock agent left it"
+            )
         }
         let standing: ObservedScript.Standing =
             switch (state.phase, holder) {

@@ -299,6 +299,10 @@ private final class Follower {
             await follower.wait(for: "out one\n")
             first.abandon()
             await follower.wait(for: "==> T-1 (outcome unknown, its launcher is gone) <==\n")
+            // What the agent then writes is shown, too.
+            try first.append("2026-01-01T00:00:00.000000Z err why\n")
+            try first.finish(-46)
+            await follower.wait(for: "err why\n==> T-1 (finished, exit code -46) <==\n")
             try second.print("two")
             await follower.wait(for: "out two\n")
             try second.remove()

@@ -59,7 +59,7 @@ import Testing
 
                     Unclear:
                       T-11: not valid JSON at byte 1: expected a member name
-                      T-12: there is no state.json: it was never started by this agent
+                      T-12: there is no state.json: its start is being prepared, or failed, or a stock agent left it
 
                     """#
             )

@@ -160,7 +160,8 @@ private struct Explanation {
     /// How long it may wait, and how much of that is left, in microseconds.
     private var timeout: (Int64, left: Int64)? {
         guard let milliseconds = self.script.timeoutMilliseconds else { return nil }
-        let timeout = milliseconds * 1000
+        // The agent writes none that is longer; a file may say anything.
+        let timeout = min(max(0, milliseconds), 2_147_483_647) * 1000
         return (timeout, max(0, self.script.state.created.sinceEpoch + timeout - self.now.sinceEpoch))
     }
 
