@@ -174,11 +174,13 @@ let package = Package(
             path: "Tests/ScriptServiceHost",
             swiftSettings: settings
         ),
+        // Fails the system call that a test chooses.
+        .executableTarget(name: "fault-injector", path: "Tests/FaultInjector"),
         tests(
             "ScriptExecutionTests",
             [
                 "ProcessTesting", "CLinux", "LauncherProtocol", "ScriptExecution", "SecureTransport",
-                "script-service-host", "tentacle-launcher", logging,
+                "fault-injector", "script-service-host", "tentacle-launcher", logging,
             ]
         ),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
@@ -187,8 +189,8 @@ let package = Package(
         tests(
             "TentacleCommandsTests",
             [
-                "ProcessTesting",
-                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "SecureTransport", "TentacleCommands",
+                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "ProcessTesting", "SecureTransport",
+                "TentacleCommands", "fault-injector", "tentacle",
             ]
         ),
         tests(

@@ -57,10 +57,10 @@ import Testing
         let manifest = try JSONDecoder().decode(Manifest.self, from: Data(dump.utf8))
         for target in manifest.targets where target.type == "regular" || target.type == "executable" {
             guard let allowed = Self.allowed[target.name] else {
-                // Headers only, and a program that is not shipped.
+                // Headers only, and programs that are not shipped.
                 if ![
-                    "CLinux", "CBenchmark", "BenchmarkSupport", "halibut-bench", "script-service-host",
-                    "tentacle-bench",
+                    "CLinux", "CBenchmark", "BenchmarkSupport", "fault-injector", "halibut-bench",
+                    "script-service-host", "tentacle-bench",
                 ].contains(
                     target.name
                 ) {
