@@ -264,32 +264,59 @@ package struct OutputLogWriter: ~Copyable, Sendable {
         guard unsafe fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG, facts.st_nlink <= 1 else {
             throw WorkspaceFileError("trust", name, number: EPERM)
         }
-        try endTornRecord()
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// A writer that died in the middle leaves no newline: the next record must not grow onto that one.
-    private func endTornRecord() throws(WorkspaceFileError) {
-        let end = lseek(descriptor, 0, SEEK_END)
-        guard end > 0 else { return }
-        var last: UInt8 = 0
-        guard unsafe pread(descriptor, &last, 1, end - 1) == 1, last != 0x0A else { return }
-        try append([0x0A])
-    }
-
     /// All of the records or, when the disk is full, only whole ones of them and the error.
     package func append(_ records: [UInt8]) throws(WorkspaceFileError) {
         guard !records.isEmpty else { return }
+        let cut = try cutTornRecord()
+        let records = cut ? Self.notice(Self.tornText) + records : records
         let start = lseek(descriptor, 0, SEEK_END)
         do {
             try WorkspaceDirectory.write(records, to: descriptor, name: ScriptSpecification.logFileName)
         } catch {
             let written = Int(lseek(descriptor, 0, SEEK_END) - start)
             let whole = records.prefix(max(0, written)).lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+            // When this fails too, the next append cuts it.
             _ = ftruncate(descriptor, start + off_t(whole))
             throw error
         }
+    }
+
+    package static let tornText = "A record that was not written whole is left out here."
+
+    private static func notice(_ text: String) -> [UInt8] {
+        var batch = OutputLogBatch()
+        batch.begin(at: .now)
+        batch.append(.standardError, text)
+        return batch.bytes
+    }
+
+    /// A writer that died in the middle, or whose disk did, leaves half a record: no reader was given it, and the next
+    /// one must not grow onto it.
+    ///
+    /// - Returns: false when there was none.
+    private func cutTornRecord() throws(WorkspaceFileError) -> Bool {
+        let end = lseek(descriptor, 0, SEEK_END)
+        var last: UInt8 = 0x0A
+        _ = unsafe pread(descriptor, &last, 1, max(0, end - 1))
+        guard last != 0x0A else { return false }
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        var whole = end
+        while whole > 0 {
+            let from = max(0, whole - off_t(buffer.count))
+            let count = unsafe pread(descriptor, &buffer, Int(whole - from), from)
+            guard count > 0 else { throw WorkspaceFileError("read", ScriptSpecification.logFileName, number: errno) }
+            let newline = buffer[..<count].lastIndex(of: 0x0A)
+            whole = newline.map { from + off_t($0) + 1 } ?? from
+            if newline != nil { break }
+        }
+        guard ftruncate(descriptor, whole) == 0 else {
+            throw WorkspaceFileError("cut", ScriptSpecification.logFileName, number: errno)
+        }
+        return true
     }
 
     package func append(_ entries: [(OutputLogRecord.Source, String)]) throws(WorkspaceFileError) {

@@ -203,7 +203,7 @@ private final class ScriptLog {
     private let workspace: WorkspaceDirectory
     private var taskID: String?
     private var log: CInt = -1
-    /// A record whose end is not written yet.
+    /// A record whose end is not read yet.
     private var pending: [UInt8] = []
     /// Up to where entries have been read.
     private var position: Int64 = 0
@@ -298,7 +298,11 @@ private final class ScriptLog {
             while true {
                 let count = read(self.log, &chunk, chunk.count)
                 if count < 0, errno == EINTR { continue }
-                guard count > 0 else { return }
+                guard count > 0 else {
+                    // Read again next time: a record that nobody finishes is cut, and another is written in its place.
+                    lseek(self.log, -off_t(self.pending.count), SEEK_CUR)
+                    return self.pending.removeAll(keepingCapacity: true)
+                }
                 turn -= count
                 self.pending += chunk[..<count]
                 let isTooLong = self.pending.count > Self.longestRecordBytes

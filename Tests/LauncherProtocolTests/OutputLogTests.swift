@@ -123,15 +123,29 @@ struct LogDirectory: ~Copyable {
         #expect(try log.read().entries.map(\.text) == ["whole"])
     }
 
-    @Test("a record torn by a dead writer is named and the next one is whole")
-    func torn() throws {
+    @Test(
+        "a record torn by a dead writer goes, a record says so, and the next one is whole",
+        arguments: [("1970-01-01T", 1), ("1970-01-01T00:00:00.000000Z out hal", 1), ("x", 200_000), ("\0", 4096)]
+    )
+    func torn(text: String, count: Int) throws {
         let log = try LogDirectory()
         try OutputLogWriter(log.directory).append([(.standardOutput, "a")])
-        try log.appendRaw("1970-01-01T")
+        try log.appendRaw(String(repeating: text, count: count))
+        let before = try log.read()
         try OutputLogWriter(log.directory).append([(.standardOutput, "b")])
         let page = try log.read()
-        #expect(page.entries.map(\.text) == ["a", "Corrupt Tentacle log at byte 34, the record is skipped", "b"])
+        #expect(page.entries.map(\.text) == ["a", OutputLogWriter.tornText, "b"])
         #expect(page.entries[1].source == .standardError)
+        #expect(try log.read(after: before.next).entries == Array(page.entries.dropFirst()))
+    }
+
+    @Test("a log of nothing but a torn record begins again")
+    func tornFromTheStart() throws {
+        let log = try LogDirectory()
+        _ = try OutputLogWriter(log.directory)
+        try log.appendRaw("1970-")
+        try OutputLogWriter(log.directory).append([(.standardOutput, "b")])
+        #expect(try log.read().entries.map(\.text) == [OutputLogWriter.tornText, "b"])
     }
 
     @Test("a page ends behind its limit and the next one goes on")

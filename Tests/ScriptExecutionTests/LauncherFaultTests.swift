@@ -24,7 +24,8 @@ struct LauncherFaultTests {
     func start() async throws {
         let program = try #require(ScriptFixture.launcherPath)
         let injector = try #require(ScriptFixture.program("fault-injector"))
-        try await ScriptFixture.with { fixture in
+        try await ScriptFixture.withHome { home in
+            let fixture = try ScriptFixture(home: home)
             let faults = FaultInjector(injector, program: program, below: fixture.home)
             let walked = try await Fault.walk { fault in
                 let ticket = try ScriptTicketName("\(fault.extent)-\(fault.kind.rawValue)-\(fault.call)")

@@ -66,18 +66,25 @@ struct ScriptFixture: Sendable {
         disk: DiskSpaceCheck = DiskSpaceCheck(),
         _ body: @Sendable @escaping (ScriptFixture) async throws -> Void
     ) async throws {
+        try await withHome { home in
+            let fixture = try ScriptFixture(
+                home: home,
+                policy: policy,
+                launcherArguments: launcherArguments,
+                launcher: launcher,
+                environment: environment,
+                disk: disk
+            )
+            try await fixture.running(body)
+        }
+    }
+
+    /// A new home without a service, for tests that run one elsewhere or later.
+    static func withHome(_ body: (_ home: String) async throws -> Void) async throws {
         let home = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: home) }
-        let fixture = try ScriptFixture(
-            home: home,
-            policy: policy,
-            launcherArguments: launcherArguments,
-            launcher: launcher,
-            environment: environment,
-            disk: disk
-        )
-        try await fixture.running(body)
+        try await body(home)
     }
 
     func running(_ body: @Sendable @escaping (ScriptFixture) async throws -> Void) async throws {

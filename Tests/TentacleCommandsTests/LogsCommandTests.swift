@@ -41,7 +41,13 @@ private final class Workspace {
 
     func print(_ text: String) throws { try self.writer.append([(.standardOutput, text)]) }
 
-    func append(_ bytes: String) throws { try self.writer.append(Array(bytes.utf8)) }
+    /// As it is, in the middle of a record or not.
+    func append(_ bytes: String) throws {
+        let text = Array(bytes.utf8)
+        let log = open(self.path + "/Output.log", O_WRONLY | O_APPEND | O_CLOEXEC)
+        defer { close(log) }
+        try #require(write(log, text, text.count) == text.count)
+    }
 
     func finish(_ exitCode: Int32) throws {
         self.state.complete(at: .now, exitCode: exitCode, ranToCompletion: true, detail: nil)
@@ -237,11 +243,25 @@ private final class Follower {
             try script.append("2026-01-01T00:00:00.000000Z out ha")
             try script.append("lf\n")
             await follower.wait(for: "out half\n")
+            // Its writer was killed; another one writes what comes next.
+            try script.append("2026-01-01T00:00:00.000000Z out a record of some length, which no")
+            try script.print("last")
+            await follower.wait(for: "out last\n")
             try script.finish(3)
             await follower.finish()
             #expect(
                 self.withoutTimes(follower.text)
-                    == "==> T-1 (running) <==\nout before\nout after\nout half\n==> T-1 (finished, exit code 3) <==\nexit 0\n"
+                    == """
+                    ==> T-1 (running) <==
+                    out before
+                    out after
+                    out half
+                    err \(OutputLogWriter.tornText)
+                    out last
+                    ==> T-1 (finished, exit code 3) <==
+                    exit 0
+
+                    """
             )
         }
     }
