@@ -35,10 +35,13 @@ package struct OutputLogReader: ~Copyable, Sendable {
     package init(takingOver descriptor: Int32) { self.descriptor = descriptor }
 
     /// The log of a workspace, or nil when there is none yet.
-    package init?(_ directory: borrowing WorkspaceDirectory) {
+    package init?(_ directory: borrowing WorkspaceDirectory) throws(WorkspaceFileError) {
         let flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
         let file = unsafe openat(directory.descriptor, ScriptSpecification.logFileName, flags)
-        guard file >= 0 else { return nil }
+        guard file >= 0 else {
+            if errno == ENOENT { return nil }
+            throw WorkspaceFileError("open", ScriptSpecification.logFileName, number: errno)
+        }
         self.init(takingOver: file)
     }
 

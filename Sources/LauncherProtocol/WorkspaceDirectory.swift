@@ -199,7 +199,14 @@ package struct WorkspaceDirectory: ~Copyable, Sendable {
     }
 
     package func writeState(_ state: ScriptStateRecord, durable: Bool) throws(WorkspaceFileError) {
-        try replace(ScriptStateRecord.fileName, with: state.encoded(), durable: durable)
+        do {
+            try replace(ScriptStateRecord.fileName, with: state.encoded(), durable: durable)
+        } catch {
+            // A script has put a directory in its place.
+            guard error.number == EISDIR else { throw error }
+            setUnreadableStateAside()
+            try replace(ScriptStateRecord.fileName, with: state.encoded(), durable: durable)
+        }
     }
 
     static func write(_ contents: [UInt8], to file: Int32, name: String) throws(WorkspaceFileError) {
@@ -253,8 +260,14 @@ package struct WorkspaceClaim: ~Copyable, Sendable {
 /// The one writer of `Output.log`: whole batches of records, each with one `write`.
 package struct OutputLogWriter: ~Copyable, Sendable {
     package let descriptor: Int32
+    private let isAlone: Bool
 
-    package init(_ directory: borrowing WorkspaceDirectory) throws(WorkspaceFileError) {
+    /// `isAlone` is true for whoever writes by right, as holder of the lock or while no launcher can be there.
+    package init(
+        _ directory: borrowing WorkspaceDirectory,
+        isAlone: Bool = true
+    ) throws(WorkspaceFileError) {
+        self.isAlone = isAlone
         let name = ScriptSpecification.logFileName
         let flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW
         descriptor = unsafe openat(directory.descriptor, name, flags, 0o666)
@@ -271,7 +284,7 @@ package struct OutputLogWriter: ~Copyable, Sendable {
     /// All of the records or, when the disk is full, only whole ones of them and the error.
     package func append(_ records: [UInt8]) throws(WorkspaceFileError) {
         guard !records.isEmpty else { return }
-        let cut = try cutTornRecord()
+        let cut = isAlone ? try cutTornRecord() : false
         let records = cut ? Self.notice(Self.tornText) + records : records
         let start = lseek(descriptor, 0, SEEK_END)
         do {
@@ -294,8 +307,9 @@ package struct OutputLogWriter: ~Copyable, Sendable {
         return batch.bytes
     }
 
-    /// A writer that died in the middle, or whose disk did, leaves half a record: no reader was given it, and the next
-    /// one must not grow onto it.
+    /// A writer that died in the middle, or whose disk did, leaves half a record, which no reader is given.
+    ///
+    /// The next one must not grow onto it. What another process is writing at this moment looks the same.
     ///
     /// - Returns: false when there was none.
     private func cutTornRecord() throws(WorkspaceFileError) -> Bool {

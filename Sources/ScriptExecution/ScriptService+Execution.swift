@@ -26,7 +26,7 @@ extension ScriptService {
             cancel: entry.cancelled,
             notice: {
                 hasWaited = true
-                _ = await append(ticket, Self.marked("wait", $0))
+                await note(ticket, Self.marked("wait", $0))
             }
         )
         switch outcome {
@@ -39,7 +39,7 @@ extension ScriptService {
             let waited = Self.time(since: created)
             if hasWaited, waited > Self.silentWait {
                 let text = "The isolation mutex \(name) was acquired after \(Self.text(waited))"
-                _ = await append(ticket, [(.debug, text)])
+                await note(ticket, [(.debug, text)])
             }
             await launch(entry)
         case .cancelled(let text):
@@ -151,7 +151,7 @@ extension ScriptService {
                 }
             }
             guard !Task.isCancelled, !directory.isRemoved else { return true }
-            switch try directory.readState()?.phase {
+            switch try directory.recordOnDisk().record?.phase {
             case .complete: break
             case .pending: return false
             case .running, .none:
@@ -234,9 +234,25 @@ extension ScriptService {
         let workspaces = workspaces
         _ = try? await offThePool {
             guard let directory = try workspaces.open(ticket),
-                try directory.readState()?.phase == .pending, try directory.lockHolder() == .nobody
+                try directory.recordOnDisk().record?.phase == .pending, try directory.lockHolder() == .nobody
             else { return }
-            try OutputLogWriter(directory).append([(.debug, text)])
+            try OutputLogWriter(directory, isAlone: false).append([(.debug, text)])
+        }
+    }
+
+    /// Lines that only help people: the script goes on without them.
+    private func note(_ ticket: ScriptTicketName, _ entries: [(OutputLogRecord.Source, String)]) async {
+        let workspaces = workspaces
+        do {
+            try await offThePool {
+                guard let directory = try workspaces.open(ticket) else { return }
+                try OutputLogWriter(directory).append(entries)
+            }
+        } catch {
+            logger.warning(
+                "A line of the log of script \(ticket) cannot be written: \(error)",
+                metadata: [LogKey.ticket: "\(ticket)"]
+            )
         }
     }
 
@@ -262,13 +278,16 @@ extension ScriptService {
         of ticket: ScriptTicketName,
         echo: String,
         after sequence: Int64,
-        generation: ScriptServiceGeneration
+        generation: ScriptServiceGeneration,
+        fromStart: Bool = false
     ) async throws -> ScriptStatus {
         let workspaces = workspaces
-        // A start that is being prepared counts: its record says Pending before its phase does.
-        let isOurs = entries[ticket.key].map { $0.startBusy || ($0.phase != .idle && $0.phase != .over) } ?? false
+        // A start that is being prepared counts, for others: its record says Pending before its phase does.
+        let isOurs = entries[ticket.key].map { entry in
+            (entry.startBusy && !fromStart) || (entry.phase != .idle && entry.phase != .over)
+        }
         return try await offThePool {
-            try StatusReader(workspaces: workspaces, generation: generation, isOurs: isOurs)
+            try StatusReader(workspaces: workspaces, generation: generation, isOurs: isOurs ?? false)
                 .read(ticket, echo: echo, after: sequence)
         }
     }
@@ -305,7 +324,7 @@ private struct StatusReader: Sendable {
             }
             if state.phase != .complete { status.exitCode = 0 }
         }
-        guard let reader = OutputLogReader(directory) else { return status }
+        guard let reader = try OutputLogReader(directory) else { return status }
         let page = try reader.read(after: sequence, final: status.state == .complete)
         status.logs = page.entries.map { entry in
             ScriptLogEntry(
@@ -325,9 +344,7 @@ private struct StatusReader: Sendable {
 
     /// Of a workspace in which this agent has started nothing and the stock agent has; V1 had no state, but a log.
     private func stockExitCode(_ directory: borrowing WorkspaceDirectory) throws -> Int32? {
-        guard try directory.read(ScriptStateRecord.fileName, limit: ScriptStateRecord.maximumBytes) == nil else {
-            return nil
-        }
+        guard try directory.recordOnDisk() == .absent else { return nil }
         let unknown = StockWorkspace.hasLog(directory) ? ScriptExitCode.unknownScript : nil
         return try StockWorkspace.exitCode(directory) ?? unknown
     }
@@ -337,11 +354,24 @@ private struct StatusReader: Sendable {
         _ ticket: ScriptTicketName,
         _ directory: borrowing WorkspaceDirectory
     ) throws -> ScriptStateRecord? {
-        guard let state = try directory.readState(), state.phase != .complete, !isOurs,
-            try directory.lockHolder() == .nobody
-        else { return try directory.readState() }
+        let found = try directory.recordOnDisk()
+        guard found != .absent, found.record?.phase != .complete, !isOurs, try directory.lockHolder() == .nobody else {
+            return try present(ticket, directory)
+        }
         // `finish` looks again under the lock: a launcher may have ended it since.
         return try ScriptService.finishLost(ticket, in: workspaces)
+    }
+
+    private func present(
+        _ ticket: ScriptTicketName,
+        _ directory: borrowing WorkspaceDirectory
+    ) throws -> ScriptStateRecord? {
+        let found = try directory.recordOnDisk()
+        guard case .unreadable = found else { return found.record }
+        // Whoever holds the lock writes it anew at the end, and who starts the script finds out.
+        var state = ScriptStateRecord(ticket: ticket, created: .now, boot: "")
+        if case .launcher(let supervisor) = try directory.lockHolder() { state.begin(at: .now, supervisor: supervisor) }
+        return state
     }
 }
 
@@ -360,27 +390,56 @@ enum Recovery {
     /// Scripts that still concern somebody, those that wait in the order in which they came.
     ///
     /// Those of another boot are ended here.
-    static func scan(_ workspaces: ScriptWorkspaces) -> [Found] {
-        workspaces.tickets().compactMap { try? inspect($0, workspaces) }.sorted { $0.created < $1.created }
+    static func scan(_ workspaces: ScriptWorkspaces, _ logger: Logger) -> [Found] {
+        var found: [Found] = []
+        for ticket in workspaces.tickets() {
+            do {
+                if let script = try inspect(ticket, workspaces) { found.append(script) }
+            } catch {
+                // The next status call looks again.
+                logger.error(
+                    "Script \(ticket) cannot be taken over from the agent before: \(error)",
+                    metadata: [LogKey.ticket: "\(ticket)"]
+                )
+            }
+        }
+        return found.sorted { $0.created < $1.created }
     }
 
     private static func inspect(_ ticket: ScriptTicketName, _ workspaces: ScriptWorkspaces) throws -> Found? {
         // The lock before the record: a launcher that begins in between is found by one of the two.
         guard let directory = try workspaces.open(ticket) else { return nil }
         let isAlive = try directory.lockHolder() != .nobody
-        guard let state = try directory.readState(), state.phase != .complete else { return nil }
-        let limit = ScriptSpecification.maximumBytes
-        let bytes = try directory.read(ScriptSpecification.fileName, limit: limit)
-        let specification = try bytes.map { try ScriptSpecification(bytes: $0) }
-        guard let specification, isAlive || state.boot == currentBootID() else {
-            if !isAlive { _ = try ScriptService.finishLost(ticket, in: workspaces) }
+        let found = try directory.recordOnDisk()
+        let state = found.record
+        guard found != .absent, state?.phase != .complete else { return nil }
+        let bytes = try directory.read(ScriptSpecification.fileName, limit: ScriptSpecification.maximumBytes)
+        let specification = bytes.flatMap { try? ScriptSpecification(bytes: $0) }
+        guard isAlive || (specification != nil && state?.boot == currentBootID()) else {
+            _ = try ScriptService.finishLost(ticket, in: workspaces)
             return nil
         }
         return Found(
             ticket: ticket,
-            standing: isAlive || state.phase == .running ? .begun : .notBegun,
-            specification: specification,
-            created: state.created
+            standing: isAlive || state?.phase == .running ? .begun : .notBegun,
+            specification: specification ?? running(ticket, state),
+            created: state?.created ?? .now
+        )
+    }
+
+    /// In place of a specification that is not understood: a running script keeps its mutex all the same.
+    ///
+    /// Without a record that names it, that is the usual one, and alone.
+    private static func running(_ ticket: ScriptTicketName, _ state: ScriptStateRecord?) -> ScriptSpecification {
+        ScriptSpecification(
+            ticket: ticket,
+            service: ScriptServiceGeneration.v2.rawValue,
+            taskID: state?.taskID ?? ticket.description,
+            fullIsolation: state?.fullIsolation ?? true,
+            mutexName: state?.mutexName ?? IsolationMutex.defaultName,
+            mutexTimeoutMilliseconds: nil,
+            arguments: [],
+            environment: [:]
         )
     }
 }

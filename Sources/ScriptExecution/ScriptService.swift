@@ -100,7 +100,7 @@ package actor ScriptService {
         if try await begin(entry, start, generation: .v2), let wait = start.wait, wait > .zero {
             _ = await entry.over.wait(upTo: wait)
         }
-        return try await status(of: entry.ticket, echo: text, after: 0, generation: .v2)
+        return try await status(of: entry.ticket, echo: text, after: 0, generation: .v2, fromStart: true)
     }
 
     /// V1 StartScript: a new ticket each time, no wait (tentacle-services.md 5.5, 3.7).
@@ -276,7 +276,7 @@ package actor ScriptService {
     private func recover() {
         guard !recovered else { return }
         recovered = true
-        let scripts = Recovery.scan(workspaces)
+        let scripts = Recovery.scan(workspaces, logger)
         // What runs holds its mutex, the others ask for it in the order in which they came: all of it here, before anybody
         // else can ask, since tasks start in no order.
         for found in scripts where found.standing == .begun {

@@ -45,17 +45,14 @@ package struct ScriptWorkspaces: Sendable {
     /// True when a script was started with this ticket before, by this agent or by a stock agent that it replaced.
     package func hasStarted(_ ticket: ScriptTicketName) throws -> Bool {
         guard let directory = try open(ticket) else { return false }
-        return try directory.readState() != nil || StockWorkspace.exitCode(directory) != nil
+        return try directory.recordOnDisk() != .absent || StockWorkspace.exitCode(directory) != nil
     }
 
     private func create(_ ticket: ScriptTicketName) throws -> WorkspaceDirectory {
-        do {
-            try FileManager.default.createDirectory(atPath: workDirectory, withIntermediateDirectories: true)
-        } catch {
-            throw ScriptExecutionError(.file, "cannot create the directory \(workDirectory): \(error)")
-        }
-        if unsafe mkdir(path(of: ticket), 0o777) != 0, errno != EEXIST {
-            throw Self.failure("create", path(of: ticket), errno)
+        // Why it is not there, if it is not, the next line says in fewer words.
+        try? FileManager.default.createDirectory(atPath: homeDirectory, withIntermediateDirectories: true)
+        for path in [workDirectory, path(of: ticket)] {
+            guard unsafe mkdir(path, 0o777) == 0 || errno == EEXIST else { throw Self.failure("create", path, errno) }
         }
         guard let directory = try open(ticket) else { throw Self.failure("open", path(of: ticket), ENOENT) }
         return directory
@@ -125,7 +122,8 @@ package struct ScriptWorkspaces: Sendable {
 
     private static let ourFiles: Set<String> = [
         ScriptStateRecord.fileName, ScriptSpecification.fileName, ScriptSpecification.logFileName,
-        WorkspaceDirectory.lockFileName, ScriptStateRecord.fileName + ".next", ScriptSpecification.fileName + ".next",
+        WorkspaceDirectory.lockFileName, WorkspaceDirectory.unreadableStateFileName,
+        ScriptStateRecord.fileName + ".next", ScriptSpecification.fileName + ".next",
     ]
 
     private func save(
@@ -213,73 +211,5 @@ package struct ScriptWorkspaces: Sendable {
     static func failure(_ operation: String, _ file: String, _ number: Int32) -> ScriptExecutionError {
         let code = number == ENOSPC || number == EDQUOT ? ScriptExecutionError.Code.diskFull : .file
         return ScriptExecutionError(code, "\(WorkspaceFileError(operation, file, number: number))")
-    }
-
-    // MARK: After the script
-
-    /// Every directory under `Work` whose name can be a ticket.
-    package func tickets() -> [ScriptTicketName] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: workDirectory)) ?? []
-        return names.sorted().compactMap { try? ScriptTicketName($0) }
-    }
-
-    /// Removes a workspace; its log and record go to the past scripts when it is complete.
-    ///
-    /// - Returns: how many bytes of it are kept there; nil when something of the workspace is still in its place.
-    package func complete(_ ticket: ScriptTicketName, keepingIn past: PastScripts) -> Int64? {
-        let isComplete = (try? open(ticket)?.readState())??.phase == .complete
-        if isComplete, let kept = past.keep(ticket, workspace: path(of: ticket)) { return kept }
-        return remove(ticket) ? 0 : nil
-    }
-
-    /// Removes a workspace; symbolic links are removed, not followed.
-    ///
-    /// False when something of it is still there.
-    package func remove(_ ticket: ScriptTicketName) -> Bool {
-        let path = path(of: ticket)
-        for _ in 0..<3 {
-            try? FileManager.default.removeItem(atPath: path)
-            if unsafe access(path, F_OK) != 0 { return true }
-        }
-        return false
-    }
-
-    /// Ends a script that nobody runs: takes the lock, looks again, writes log and state.
-    ///
-    /// - Returns: the state on disk afterwards; unchanged when a launcher holds the lock or has ended it meanwhile.
-    package func finish(
-        _ ticket: ScriptTicketName,
-        exitCode: Int32,
-        log: [(OutputLogRecord.Source, String)],
-        detail: String?
-    ) throws -> ScriptStateRecord? {
-        guard let directory = try open(ticket) else { return nil }
-        guard let claim = try directory.claim(.openFileDescription) else { return try directory.readState() }
-        let result = Result { try Self.finishClaimed(directory, exitCode: exitCode, log: log, detail: detail) }
-        claim.release()
-        return try result.get()
-    }
-
-    private static func finishClaimed(
-        _ directory: borrowing WorkspaceDirectory,
-        exitCode: Int32,
-        log: [(OutputLogRecord.Source, String)],
-        detail: String?
-    ) throws -> ScriptStateRecord? {
-        guard var state = try directory.readState() else { return nil }
-        guard state.phase != .complete else { return state }
-        state.complete(at: .now, exitCode: exitCode, ranToCompletion: false, detail: detail)
-        // Of a launcher that was killed; on a full disk, its blocks are room for the last lines.
-        directory.remove(WorkspaceDirectory.reserveFileName)
-        do {
-            let writer = try OutputLogWriter(directory)
-            try writer.append(log)
-            writer.sync()
-        } catch {
-            // A full disk must not keep the outcome from the server; the record still says why.
-            guard error.number == ENOSPC || error.number == EDQUOT else { throw error }
-        }
-        try directory.writeState(state, durable: true)
-        return state
     }
 }

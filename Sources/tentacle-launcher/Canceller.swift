@@ -27,7 +27,7 @@ enum Canceller {
             }
             reply = .cancelled
         }
-        if reply == .cancelled, let detail = try directory.readState()?.detail,
+        if reply == .cancelled, let detail = try directory.recordOnDisk().record?.detail,
             let found = detail.firstRange(of: Supervisor.survivorPrefix)
         {
             return .failed(String(detail[found.lowerBound...]))

@@ -71,6 +71,8 @@ extension Supervisor {
             try directory.writeState(state, durable: true)
         } catch {
             Launcher.complain("\(ticket): \(error)")
+            // Not safe from a power cut is better than unknown.
+            try? directory.writeState(state, durable: false)
         }
     }
 

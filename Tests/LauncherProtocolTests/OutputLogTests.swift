@@ -73,7 +73,9 @@ struct LogDirectory: ~Copyable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     func read(after offset: Int64 = 0, final: Bool = false, limit: Int = 1 << 20) throws -> OutputLogPage {
-        guard let reader = OutputLogReader(directory) else { throw WorkspaceFileError("open", "Output.log", number: 2) }
+        guard let reader = try OutputLogReader(directory) else {
+            throw WorkspaceFileError("open", "Output.log", number: 2)
+        }
         return try reader.read(after: offset, final: final, limit: limit)
     }
 
