@@ -35,11 +35,12 @@ package struct PastScripts: Sendable {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: workspace)) ?? []
         guard Self.kept.isSubset(of: names) else { return nil }
         for name in names where !Self.kept.contains(name) {
-            try? FileManager.default.removeItem(atPath: workspace + "/" + name)
+            // Whatever stayed would be kept with the log, outside of the bounds.
+            guard ScriptWorkspaces.delete(workspace + "/" + name) else { return nil }
         }
         let place = directory + "/" + ticket.description
         // Of an earlier script with the same ticket.
-        try? FileManager.default.removeItem(atPath: place)
+        guard ScriptWorkspaces.delete(place) else { return nil }
         guard unsafe rename(workspace, place) == 0 else { return nil }
         // Scripts may have made it theirs; and its time is now that of its completion.
         _ = unsafe chmod(place, 0o700)

@@ -7,27 +7,49 @@ package import LauncherProtocol
 extension ScriptWorkspaces {
     /// Every directory under `Work` whose name can be a ticket.
     package func tickets() -> [ScriptTicketName] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: workDirectory)) ?? []
-        return names.sorted().compactMap { try? ScriptTicketName($0) }
+        names().sorted().compactMap { try? ScriptTicketName($0) }
     }
+
+    private func names() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: workDirectory)) ?? [] }
+
+    // MARK: Removing
+
+    /// Begins the name of what is being removed; no ticket begins with a dot.
+    static let removedPrefix = ".removed-"
 
     /// Removes a workspace; its log and record go to the past scripts when it is complete.
     ///
-    /// - Returns: how many bytes of it are kept there; nil when something of the workspace is still in its place.
+    /// - Returns: how many bytes of it are kept there; nil when something of the workspace is still on the disk.
     package func complete(_ ticket: ScriptTicketName, keepingIn past: PastScripts) -> Int64? {
         let isComplete = (try? open(ticket)?.recordOnDisk())??.record?.phase == .complete
         if isComplete, let kept = past.keep(ticket, workspace: path(of: ticket)) { return kept }
         return remove(ticket) ? 0 : nil
     }
 
-    /// Removes a workspace; symbolic links are removed, not followed.
+    /// Removes a workspace; false when something of it is still on the disk.
+    ///
+    /// It loses its name before anything of it goes: what a failing disk leaves is no ticket's workspace any more, of
+    /// which half were gone, and the cleaner finds it by its new name.
+    package func remove(_ ticket: ScriptTicketName) -> Bool {
+        let (place, removed) = (path(of: ticket), workDirectory + "/" + Self.removedPrefix + ticket.description)
+        _ = Self.delete(removed)
+        guard unsafe rename(place, removed) == 0 else { return Self.delete(place) }
+        return Self.delete(removed)
+    }
+
+    /// What earlier removals have left; gives those directories that are still there.
+    package func removeRemains() -> [String] {
+        names().filter { $0.hasPrefix(Self.removedPrefix) }.map { workDirectory + "/" + $0 }.filter { !Self.delete($0) }
+    }
+
+    /// Removes a file or a tree; symbolic links are removed, not followed.
     ///
     /// False when something of it is still there.
-    package func remove(_ ticket: ScriptTicketName) -> Bool {
-        let path = path(of: ticket)
+    static func delete(_ path: String) -> Bool {
+        var facts = stat()
         for _ in 0..<3 {
             try? FileManager.default.removeItem(atPath: path)
-            if unsafe access(path, F_OK) != 0 { return true }
+            if unsafe lstat(path, &facts) != 0, errno == ENOENT { return true }
         }
         return false
     }
