@@ -32,7 +32,7 @@ package struct Fault: Sendable, CustomStringConvertible {
 
     package var description: String { "call \(call), \(kind.rawValue), \(extent.rawValue)" }
 
-    /// With `TENTACLE_EVERY_FAULT=1` each call fails in every way; else in one, by turns, which finds nearly as much.
+    /// With `TENTACLE_EVERY_FAULT=1` each call fails in all six ways; else in two of them by turns, one with each error.
     package static let isEveryOne = ProcessInfo.processInfo.environment["TENTACLE_EVERY_FAULT"] == "1"
 
     /// Lets the first call fail, then the second, until the program makes fewer.
@@ -42,8 +42,7 @@ package struct Fault: Sendable, CustomStringConvertible {
         let ways = Extent.allCases.flatMap { extent in Kind.allCases.map { (extent, $0) } }
         var faults = 0
         for call in 1... {
-            // Neighbours differ in both; every call gets every way in some walk of another length.
-            let chosen = isEveryOne ? ways : [ways[call % ways.count]]
+            let chosen = isEveryOne ? ways : [ways[call % ways.count], ways[(call + 3) % ways.count]]
             var found = false
             for (extent, kind) in chosen where try await body(Fault(call: call, kind: kind, extent: extent)) != nil {
                 faults += 1
@@ -84,13 +83,9 @@ package struct FaultInjector: Sendable {
     ) async throws -> Outcome {
         let report = FileManager.default.temporaryDirectory.appending(path: "fault-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: report) }
-        let options = [
-            "--call", "\(fault.call)", "--errno", fault.kind.rawValue, "--how", fault.extent.rawValue, "--report",
-            report, "--",
-        ]
         let process = try RunningProgram(
             injector,
-            arguments + options + command,
+            arguments + Self.options(fault) + ["--report", report, "--"] + command,
             environment: environment,
             input: input
         )
@@ -100,8 +95,18 @@ package struct FaultInjector: Sendable {
     }
 
     /// Program and arguments that run a command which lives through many faults, told by a `FaultControl`.
-    package func command(_ command: [String], control: String) -> (program: String, arguments: [String]) {
-        (injector, arguments + ["--control", control, "--"] + command)
+    ///
+    /// `fault` is there from its start.
+    package func command(
+        _ command: [String],
+        _ fault: Fault? = nil,
+        control: String
+    ) -> (program: String, arguments: [String]) {
+        (injector, arguments + (fault.map(Self.options) ?? []) + ["--control", control, "--"] + command)
+    }
+
+    private static func options(_ fault: Fault) -> [String] {
+        ["--call", "\(fault.call)", "--errno", fault.kind.rawValue, "--how", fault.extent.rawValue]
     }
 }
 

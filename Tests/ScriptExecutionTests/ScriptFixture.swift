@@ -155,9 +155,11 @@ struct Gate: Sendable {
     private let arrived: String
     private let released: String
 
-    init(_ fixture: ScriptFixture, _ name: String = "gate") throws {
-        arrived = fixture.home + "/\(name).arrived"
-        released = fixture.home + "/\(name).released"
+    init(_ fixture: ScriptFixture, _ name: String = "gate") throws { try self.init(home: fixture.home, name) }
+
+    init(home: String, _ name: String) throws {
+        arrived = home + "/\(name).arrived"
+        released = home + "/\(name).released"
         for path in [arrived, released] { try #require(mkfifo(path, 0o600) == 0) }
     }
 

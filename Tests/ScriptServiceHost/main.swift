@@ -13,6 +13,8 @@ struct Request: Decodable, Sendable {
     var after: Int64?
     var body: String?
     var full: Bool?
+    /// Path of a file that was received, moved into the workspace as `sub/received`.
+    var file: String?
 }
 
 struct Answer: Encodable, Sendable {
@@ -25,8 +27,10 @@ struct Answer: Encodable, Sendable {
 }
 
 let home = CommandLine.arguments[1]
+let workspaces = ScriptWorkspaces(homeDirectory: home) { text, _ in text }
+let logger = Logger(label: "host") { StreamLogHandler.standardError(label: $0) }
 let service = ScriptService(
-    workspaces: ScriptWorkspaces(homeDirectory: home) { text, _ in text },
+    workspaces: workspaces,
     launcher: LauncherClient(
         workDirectory: home + "/Work",
         socketPath: home + "/absent.sock",
@@ -34,10 +38,12 @@ let service = ScriptService(
         arguments: Array(CommandLine.arguments.dropFirst(3))
     ),
     configuration: .init(
-        environment: ["PATH": "/usr/bin:/bin", "TENTACLE_TEST": ProcessInfo.processInfo.environment["MARKER"] ?? ""]
+        environment: ["PATH": "/usr/bin:/bin", "TENTACLE_TEST": ProcessInfo.processInfo.environment["MARKER"] ?? ""],
+        pastScripts: PastScripts(homeDirectory: home)
     ),
-    logger: Logger(label: "host") { StreamLogHandler.standardError(label: $0) }
+    logger: logger
 )
+let cleaner = WorkspaceCleaner(service: service, workspaces: workspaces, logger: logger)
 
 @Sendable func answer(_ request: Request) async -> Answer {
     do {
@@ -48,7 +54,8 @@ let service = ScriptService(
                 body: request.body ?? "",
                 taskID: "ServerTasks-1",
                 isolation: request.full == true ? .full : .none,
-                mutexName: "torture"
+                mutexName: "torture",
+                files: request.file.map { [.init(name: "sub/received", contents: .file(path: $0, length: 5))] } ?? []
             )
             status = try await service.start(start, ticket: request.ticket)
         case "cancel":
@@ -56,7 +63,12 @@ let service = ScriptService(
         case "complete":
             await service.complete(ticket: request.ticket)
             return Answer(id: request.id)
+        case "clean":
+            // Whatever is there is older than tomorrow.
+            await cleaner.clean(olderThan: Date(timeIntervalSinceNow: 86_400))
+            return Answer(id: request.id)
         default:
+            if request.operation == "wait" { await service.waitUntilOver(ticket: request.ticket) }
             status = try await service.status(ticket: request.ticket, after: request.after ?? 0, generation: .v2)
         }
         return Answer(
