@@ -55,7 +55,7 @@ package struct SecretProtection: Sendable {
             throw ConfigurationError(.secret, "A protected value of the configuration is not base64.")
         }
         var tried: [String] = []
-        for key in [try self.machineIDKey(), try self.existingGeneratedKey()].compactMap(\.self) {
+        for key in [try self.machineIDKey()].compactMap(\.self) + (try self.existingGeneratedKeys()) {
             tried.append("'\(key.source)'")
             guard let bytes = try? Cryptography.decryptAESCBC(Array(cipher), key: key.key, iv: key.vector),
                 let plain = String(validating: bytes, as: UTF8.self), isPlausible(plain)
@@ -66,18 +66,17 @@ package struct SecretProtection: Sendable {
     }
 
     private func decryptVersioned(_ text: String) throws(ConfigurationError) -> String {
-        let key = try self.existingGeneratedKey()
-        guard let key else { throw self.undecryptable([]) }
-        guard let sealed = Data(base64Encoded: String(text.dropFirst(Self.versionedPrefix.count))),
-            sealed.count > Cryptography.aesBlockBytes,
-            let bytes = try? Cryptography.decryptAESCBC(
-                Array(sealed.dropFirst(Cryptography.aesBlockBytes)),
-                key: key.key,
-                iv: Array(sealed.prefix(Cryptography.aesBlockBytes))
-            ),
-            let plain = String(validating: bytes, as: UTF8.self)
-        else { throw self.undecryptable(["'\(key.source)'"]) }
-        return plain
+        let keys = try self.existingGeneratedKeys()
+        let sealed = Array(Data(base64Encoded: String(text.dropFirst(Self.versionedPrefix.count))) ?? Data())
+        for key in keys where sealed.count > Cryptography.aesBlockBytes {
+            let (vector, cipher) = (sealed[..<Cryptography.aesBlockBytes], sealed[Cryptography.aesBlockBytes...])
+            if let bytes = try? Cryptography.decryptAESCBC(Array(cipher), key: key.key, iv: Array(vector)),
+                let plain = String(validating: bytes, as: UTF8.self)
+            {
+                return plain
+            }
+        }
+        throw self.undecryptable(keys.map { "'\($0.source)'" })
     }
 
     private func undecryptable(_ tried: [String]) -> ConfigurationError {
@@ -106,15 +105,21 @@ package struct SecretProtection: Sendable {
         return own == standard ? [standard] : [standard, own]
     }
 
-    private func existingGeneratedKey() throws(ConfigurationError) -> Key? {
+    /// Both, where there are two: what was written while the first could not be made is read when it has been since.
+    private func existingGeneratedKeys() throws(ConfigurationError) -> [Key] {
+        var keys: [Key] = []
         for path in self.generatedKeyPaths where DurableFile.exists(path) {
-            return try Self.parse(try DurableFile.read(path), path: path)
+            do throws(ConfigurationError) {
+                keys.append(try Self.parse(try DurableFile.read(path), path: path))
+            } catch {
+                guard !keys.isEmpty else { throw error }
+            }
         }
-        return nil
+        return keys
     }
 
     private func generatedKey(create: Bool) throws -> Key {
-        if let existing = try self.existingGeneratedKey() { return existing }
+        if let existing = try self.existingGeneratedKeys().first { return existing }
         let key = try Cryptography.randomBytes(32)
         let vector = try Cryptography.randomBytes(Cryptography.aesBlockBytes)
         let text = Data(key).base64EncodedString() + "." + Data(vector).base64EncodedString()

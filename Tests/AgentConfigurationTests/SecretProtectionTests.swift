@@ -67,6 +67,26 @@ import Testing
         #expect(try SecretProtection(host: scratch.host).decrypt(sealed) { $0 == "the value" } == "the value")
     }
 
+    @Test(
+        "a value sealed while the usual key could not be made is still read when there is one",
+        arguments: [
+            SecretProtection.Form.legacy, .versioned,
+        ]
+    )
+    func secondKey(form: SecretProtection.Form) throws {
+        let scratch = try Scratch(machineID: nil)
+        defer { scratch.remove() }
+        scratch.host.environment["TentacleMachineConfigurationHomeDirectory"] = scratch.path + "/machine"
+        // In the way of the usual key, for root too.
+        try scratch.write("", "etc/octopus")
+        let sealed = try SecretProtection(host: scratch.host).encrypt("the value", form: form)
+        try FileManager.default.removeItem(atPath: scratch.path + "/etc/octopus")
+        let other = HostFiles(root: scratch.path)
+        _ = try SecretProtection(host: other).encrypt("another", form: .versioned)
+        #expect(scratch.names(in: "etc/octopus") == ["machinekey"])
+        #expect(try SecretProtection(host: scratch.host).decrypt(sealed) { $0 == "the value" } == "the value")
+    }
+
     @Test("a corrupt key file is named")
     func corrupt() throws {
         let scratch = try Scratch(machineID: nil)
