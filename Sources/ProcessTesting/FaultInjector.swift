@@ -32,17 +32,21 @@ package struct Fault: Sendable, CustomStringConvertible {
 
     package var description: String { "call \(call), \(kind.rawValue), \(extent.rawValue)" }
 
-    /// With `TENTACLE_EVERY_FAULT=1` each call fails in all six ways; else in two of them by turns, one with each error.
+    /// With `TENTACLE_EVERY_FAULT=1` each call fails in all six ways; else in two of them by turns, one with each error,
+    /// or in one where each run is dear.
     package static let isEveryOne = ProcessInfo.processInfo.environment["TENTACLE_EVERY_FAULT"] == "1"
 
     /// Lets the first call fail, then the second, until the program makes fewer.
     ///
     /// `body` runs the program and gives the call that failed, nil when there was none; returns how many there were.
-    package static func walk(_ body: (Fault) async throws -> String?) async throws -> Int {
+    package static func walk(
+        waysOfEach count: Int = 2,
+        _ body: (Fault) async throws -> String?
+    ) async throws -> Int {
         let ways = Extent.allCases.flatMap { extent in Kind.allCases.map { (extent, $0) } }
         var faults = 0
         for call in 1... {
-            let chosen = isEveryOne ? ways : [ways[call % ways.count], ways[(call + 3) % ways.count]]
+            let chosen = isEveryOne ? ways : (0..<count).map { ways[(call + 3 * $0) % ways.count] }
             var found = false
             for (extent, kind) in chosen where try await body(Fault(call: call, kind: kind, extent: extent)) != nil {
                 faults += 1

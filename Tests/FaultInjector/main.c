@@ -427,6 +427,7 @@ int main(int count, char **arguments) {
         return 125;
     }
     if (stat(path, &program) != 0) die(path);
-    if (!realpath(directory, below)) die(directory);
+    // One that is only there for the command, in its own mount namespace, is taken as it is written.
+    if (!realpath(directory, below)) snprintf(below, sizeof below, "%s", directory);
     return run(arguments + index + 1, control);
 }

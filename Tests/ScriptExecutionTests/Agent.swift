@@ -32,6 +32,8 @@ actor Agent {
         signal(SIGPIPE, SIG_IGN)
     }
 
+    var processIdentifier: Int32? { process?.processIdentifier }
+
     func start() throws {
         var ends: [Int32] = [-1, -1]
         try #require(clinux_pipe(&ends) == 0)
@@ -54,6 +56,15 @@ actor Agent {
                 await self.kill()
             }
         }
+    }
+
+    /// From its start to its end, also when the body fails.
+    nonisolated func whileRunning<Value>(_ body: () async throws -> Value) async throws -> Value {
+        try await start()
+        let result: Result<Value, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        await kill()
+        return try result.get()
     }
 
     private func arrived(_ answer: Answer) { waiting.removeValue(forKey: answer.id)?.resume(returning: answer) }
