@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo example docs test test-vm torture lint bench bench-halibut fuzz sanitize deb clean
+.PHONY: help setup build demo example docs test test-vm torture lint bench bench-halibut bench-scripts fuzz sanitize \
+    deb clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -46,6 +47,9 @@ bench: build ## one line a figure: figure, value, unit, reference, reference val
 
 bench-halibut: build ## the same for the wire; FIGURES="rpc upload" runs only some
 	@scripts/bench-halibut $(FIGURES)
+
+bench-scripts: build ## the same for scripts, on an idle machine; FIGURES="start log" runs only some
+	@scripts/bench-scripts "$(BIN)" $(FIGURES)
 
 fuzz: setup ## fuzz targets with AddressSanitizer, SECONDS=60 in all; TARGETS="FuzzBSON FuzzFrames" runs only some
 	@scripts/fuzz "$(or $(SECONDS),60)" $(TARGETS)

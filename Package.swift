@@ -152,6 +152,12 @@ let package = Package(
             path: "Benchmarks/HalibutBench",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "script-bench",
+            dependencies: ["BenchmarkSupport", "LauncherProtocol", "ScriptExecution", logging],
+            path: "Benchmarks/ScriptBench",
+            swiftSettings: settings
+        ),
 
         // Tests.
         tests("BSONTests", ["BSON"]),

@@ -60,7 +60,7 @@ import Testing
                 // Headers only, and programs that are not shipped.
                 if ![
                     "CLinux", "CBenchmark", "BenchmarkSupport", "fault-injector", "halibut-bench",
-                    "script-service-host", "tentacle-bench",
+                    "script-bench", "script-service-host", "tentacle-bench",
                 ].contains(
                     target.name
                 ) {
