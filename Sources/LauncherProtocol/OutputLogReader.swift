@@ -92,7 +92,7 @@ package struct OutputLogReader: ~Copyable, Sendable {
         _ body: (ArraySlice<UInt8>) -> Void
     ) {
         var start = bytes.startIndex
-        while let end = bytes[start...].firstIndex(of: 0x0A) {
+        while let end = newline(in: bytes[start...]) {
             if rest.isEmpty {
                 body(bytes[start..<end])
             } else {
@@ -103,6 +103,16 @@ package struct OutputLogReader: ~Copyable, Sendable {
             start = end + 1
         }
         rest += bytes[start...]
+    }
+
+    private static func newline(in bytes: ArraySlice<UInt8>) -> Int? {
+        let offset = unsafe bytes.withUnsafeBytes { (bytes) -> Int? in
+            guard let first = bytes.baseAddress, let found = unsafe memchr(first, 0x0A, bytes.count) else {
+                return nil
+            }
+            return unsafe UnsafeRawPointer(found) - first
+        }
+        return offset.map { bytes.startIndex + $0 }
     }
 }
 
@@ -123,14 +133,16 @@ private struct OutputLogJoiner {
         position += Int64(line.count) + 1
         bytes += line.count + 1
         guard !line.isEmpty else { return }
-        guard let record = OutputLogRecord(line: line) else {
+        guard let record = OutputLogRecord.Prefix(line: line) else {
             let text = "Corrupt Tentacle log at byte \(start), the record is skipped"
             let time = entries.last?.occurred ?? UTCMicroseconds(sinceEpoch: 0)
             entries.append(OutputLogEntry(occurred: time, source: .standardError, text: text))
             return
         }
-        if var line = open[record.source] {
-            line.text += record.text
+        let text = line[(line.startIndex + OutputLogRecord.prefixBytes)...]
+        // Nothing is hashed for the usual log, which has no long lines.
+        if !open.isEmpty, var line = open[record.source] {
+            line.text += text
             if record.endsLine || line.text.count > OutputLogReader.joinedLineBytes {
                 entries[line.entry].text = String(decoding: line.text, as: UTF8.self)
                 open[record.source] = nil
@@ -139,9 +151,9 @@ private struct OutputLogJoiner {
             }
             return
         }
-        if !record.endsLine { open[record.source] = (entries.count, start, record.text) }
-        let text = record.endsLine ? String(decoding: record.text, as: UTF8.self) : ""
-        entries.append(OutputLogEntry(occurred: record.occurred, source: record.source, text: text))
+        if !record.endsLine { open[record.source] = (entries.count, start, Array(text)) }
+        let shown = record.endsLine ? String(decoding: text, as: UTF8.self) : ""
+        entries.append(OutputLogEntry(occurred: record.occurred, source: record.source, text: shown))
     }
 
     consuming func page(size: Int64, final: Bool, unended: Int) -> OutputLogPage {

@@ -28,18 +28,43 @@ package struct OutputLogRecord: Equatable, Sendable {
         self.endsLine = endsLine
     }
 
-    private static let tags: [(StaticString, Source, Bool)] = [
-        ("out", .standardOutput, true), ("err", .standardError, true), ("dbg", .debug, true),
-        ("ou+", .standardOutput, false), ("er+", .standardError, false),
-    ]
-
-    static func tag(_ source: Source, endsLine: Bool) -> StaticString {
+    /// With the spaces around it.
+    fileprivate static func tag(_ source: Source, endsLine: Bool) -> StaticString {
         switch (source, endsLine) {
-        case (.standardOutput, true): "out"
-        case (.standardError, true): "err"
-        case (.debug, _): "dbg"
-        case (.standardOutput, false): "ou+"
-        case (.standardError, false): "er+"
+        case (.standardOutput, true): " out "
+        case (.standardError, true): " err "
+        case (.debug, _): " dbg "
+        case (.standardOutput, false): " ou+ "
+        case (.standardError, false): " er+ "
+        }
+    }
+
+    private static func source(of tag: ArraySlice<UInt8>) -> (Source, endsLine: Bool)? {
+        if tag.elementsEqual("out".utf8) { return (.standardOutput, true) }
+        if tag.elementsEqual("err".utf8) { return (.standardError, true) }
+        if tag.elementsEqual("dbg".utf8) { return (.debug, true) }
+        if tag.elementsEqual("ou+".utf8) { return (.standardOutput, false) }
+        if tag.elementsEqual("er+".utf8) { return (.standardError, false) }
+        return nil
+    }
+
+    /// What is in front of a record's text.
+    struct Prefix {
+        var occurred: UTCMicroseconds
+        var source: Source
+        var endsLine: Bool
+
+        /// Reads one record, given without its newline; nil when it is none.
+        ///
+        /// Makes no array: a status call reads a hundred thousand of them.
+        init?(line: ArraySlice<UInt8>) {
+            guard line.count >= OutputLogRecord.prefixBytes else { return nil }
+            let timeEnd = line.startIndex + UTCMicroseconds.textBytes
+            guard line[timeEnd] == 0x20, line[timeEnd + 4] == 0x20,
+                let tag = OutputLogRecord.source(of: line[timeEnd + 1..<timeEnd + 4]),
+                let time = UTCMicroseconds(text: line[line.startIndex..<timeEnd])
+            else { return nil }
+            (occurred, source, endsLine) = (time, tag.0, tag.endsLine)
         }
     }
 
@@ -48,15 +73,14 @@ package struct OutputLogRecord: Equatable, Sendable {
 
     /// Reads one record, given without its newline; nil when it is none.
     package init?(line: some RandomAccessCollection<UInt8>) {
-        guard line.count >= Self.prefixBytes else { return nil }
-        let timeEnd = line.index(line.startIndex, offsetBy: UTCMicroseconds.textBytes)
-        let textStart = line.index(line.startIndex, offsetBy: Self.prefixBytes)
-        let middle = Array(line[timeEnd..<textStart])
-        guard middle.first == 0x20, middle.last == 0x20,
-            let tag = Self.tags.first(where: { String(describing: $0.0).utf8.elementsEqual(middle[1..<4]) }),
-            let time = UTCMicroseconds(text: line[line.startIndex..<timeEnd])
-        else { return nil }
-        self.init(occurred: time, source: tag.1, text: Array(line[textStart...]), endsLine: tag.2)
+        let line = Array(line)
+        guard let prefix = Prefix(line: line[...]) else { return nil }
+        self.init(
+            occurred: prefix.occurred,
+            source: prefix.source,
+            text: Array(line[Self.prefixBytes...]),
+            endsLine: prefix.endsLine
+        )
     }
 }
 
@@ -79,18 +103,17 @@ package struct OutputLogBatch: Sendable {
     }
 
     /// `text` must be valid UTF-8 without line ends, which is what `OutputLineSplitter` gives.
-    package mutating func append(_ source: OutputLogRecord.Source, _ text: some Collection<UInt8>, endsLine: Bool) {
+    package mutating func append(_ source: OutputLogRecord.Source, _ text: ArraySlice<UInt8>, endsLine: Bool) {
         count += 1
         bytes += time
-        bytes.append(0x20)
-        bytes += String(describing: OutputLogRecord.tag(source, endsLine: endsLine)).utf8
-        bytes.append(0x20)
-        if mask.isEmpty {
-            bytes += text
-        } else {
-            bytes += mask.masked(Array(text)[...], of: source)
-        }
+        let tag = OutputLogRecord.tag(source, endsLine: endsLine)
+        unsafe bytes += UnsafeBufferPointer(start: tag.utf8Start, count: tag.utf8CodeUnitCount)
+        bytes += mask.isEmpty ? text : mask.masked(text, of: source)
         bytes.append(0x0A)
+    }
+
+    package mutating func append(_ source: OutputLogRecord.Source, _ text: some Collection<UInt8>, endsLine: Bool) {
+        append(source, Array(text)[...], endsLine: endsLine)
     }
 
     /// Our own text: split where a script's output would be, so that it is never more than its records.
@@ -99,6 +122,6 @@ package struct OutputLogBatch: Sendable {
         splitter.feed(Array(text.utf8)) { append(source, $0, endsLine: $1) }
         let wasEmpty = text.isEmpty
         splitter.finish { append(source, $0, endsLine: $1) }
-        if wasEmpty { append(source, EmptyCollection(), endsLine: true) }
+        if wasEmpty { append(source, [], endsLine: true) }
     }
 }

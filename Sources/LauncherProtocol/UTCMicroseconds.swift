@@ -45,14 +45,27 @@ package struct UTCMicroseconds: Hashable, Comparable, Sendable, CustomStringConv
     /// Reads exactly the form that `text` writes.
     package init?(text: some Collection<UInt8>) {
         guard text.count == Self.textBytes else { return nil }
-        let bytes = Array(text)
-        let marks: [(Int, Character)] = [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "."), (26, "Z")]
-        for (index, mark) in marks where bytes[index] != mark.asciiValue { return nil }
+        self.init(bytes: Array(text)[...])
+    }
+
+    /// Makes no array: every record that is read has a time.
+    package init?(text: ArraySlice<UInt8>) {
+        guard text.count == Self.textBytes else { return nil }
+        self.init(bytes: text)
+    }
+
+    private init?(bytes text: ArraySlice<UInt8>) {
+        let bytes = text.span
+        func isMark(_ index: Int, _ mark: Unicode.Scalar) -> Bool { bytes[index] == UInt8(ascii: mark) }
+        guard isMark(4, "-"), isMark(7, "-"), isMark(10, "T"), isMark(13, ":"), isMark(16, ":"), isMark(19, "."),
+            isMark(26, "Z")
+        else { return nil }
         func number(_ range: Range<Int>) -> Int64? {
             var value: Int64 = 0
-            for byte in bytes[range] {
-                guard (0x30...0x39).contains(byte) else { return nil }
-                value = value * 10 + Int64(byte - 0x30)
+            for index in range {
+                let digit = bytes[index] &- 0x30
+                guard digit < 10 else { return nil }
+                value = value * 10 + Int64(digit)
             }
             return value
         }
