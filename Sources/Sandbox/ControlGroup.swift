@@ -21,11 +21,7 @@ package struct ControlGroup: Sendable {
     /// `script` is the part of the name that is the same for every group of one workspace; `number`, microseconds since
     /// 1970, makes it one that no earlier group has left.
     package static func make(_ script: String, number: Int64) throws(Unavailable) -> ControlGroup {
-        let parent = try parent()
-        for name in directories(parent) where isForgotten(name, now: number) {
-            _ = remove(parent + "/" + name, depth: 0)
-        }
-        let path = parent + "/" + prefix + script + "." + String(number)
+        let path = try parent() + "/" + prefix + script + "." + String(number)
         guard unsafe mkdir(path, 0o755) == 0 else {
             throw Unavailable(description: "cannot make \(path): \(text(errno))")
         }
@@ -39,6 +35,14 @@ package struct ControlGroup: Sendable {
             throw Unavailable(description: "\(path) cannot be killed as a whole")
         }
         return group
+    }
+
+    /// Removes what earlier launchers left beside this group; for when the script has started.
+    package func removeForgotten(now: Int64) {
+        let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        for name in Self.directories(parent) where Self.isForgotten(name, now: now) {
+            _ = Self.remove(parent + "/" + name, depth: 0)
+        }
     }
 
     /// Ends what an earlier launcher of a workspace left, when it and its keeper were killed at once.
@@ -68,21 +72,30 @@ package struct ControlGroup: Sendable {
 
     /// The launcher's own group, where the host has mounted the hierarchy.
     private static func parent() throws(Unavailable) -> String {
-        let own = ProcessTable.read("/proc/self/cgroup").split(separator: "\n").first { $0.hasPrefix("0::/") }
-        guard let own, !own.contains("/..") else {
+        let groups = ProcessTable.bytes("/proc/self/cgroup")
+        var lines = ByteParts(of: groups[...], separator: "\n")
+        var own: ArraySlice<UInt8>?
+        while own == nil, let line = lines.next() {
+            if line.starts(with: "0::/".utf8) { own = line.dropFirst(3) }
+        }
+        // `/..` is outside of what this process may see.
+        guard let own, !own.starts(with: "/..".utf8) else {
             throw Unavailable(description: "this process is in no control group of version 2")
         }
-        for line in ProcessTable.read("/proc/self/mountinfo").split(separator: "\n") {
+        let mounts = ProcessTable.bytes("/proc/self/mountinfo")
+        lines = ByteParts(of: mounts[...], separator: "\n")
+        while let line = lines.next() {
             // `36 35 98:0 ROOT MOUNT-POINT rw,noatime - cgroup2 …`.
-            let fields = line.split(separator: " ")
-            guard let dash = fields.firstIndex(of: "-"), dash > 4, dash + 1 < fields.count,
-                fields[dash + 1] == "cgroup2"
-            else { continue }
-            let root = fields[3] == "/" ? "" : fields[3]
-            let below = own.dropFirst(3)
-            guard below.hasPrefix(root) else { continue }
-            let rest = below.dropFirst(root.count)
-            return String(fields[4]) + (rest == "/" ? "" : rest)
+            var fields = ByteParts(of: line, separator: " ")
+            for _ in 0..<3 { _ = fields.next() }
+            guard let root = fields.next(), let point = fields.next() else { continue }
+            while let field = fields.next(), !field.elementsEqual("-".utf8) {}
+            guard let type = fields.next(), type.elementsEqual("cgroup2".utf8) else { continue }
+            let prefix = root.elementsEqual("/".utf8) ? [] : root
+            guard own.starts(with: prefix) else { continue }
+            let rest = own.dropFirst(prefix.count)
+            let below = rest.elementsEqual("/".utf8) ? [] : rest
+            return String(decoding: point + below, as: UTF8.self)
         }
         throw Unavailable(description: "no hierarchy of version 2 is mounted")
     }
@@ -95,7 +108,11 @@ package struct ControlGroup: Sendable {
         let count = unsafe pread(events, &buffer, buffer.count, 0)
         // Gone already.
         guard count > 0 else { return false }
-        return String(decoding: buffer[..<count], as: UTF8.self).contains("populated 1")
+        var lines = ByteParts(of: buffer[..<count], separator: "\n")
+        while let line = lines.next() {
+            if line.starts(with: "populated ".utf8) { return line.last == 0x31 }
+        }
+        return false
     }
 
     /// Whoever is in it, not below.

@@ -59,8 +59,14 @@ struct Keeper {
 
     private func keep(_ script: Int32, _ orphaned: ([ProcessTable.Row]) -> Void) -> Never {
         while reap(script) {
-            var waiting = [streams.signals, life].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-            guard unsafe poll(&waiting, 2, -1) > 0 else { continue }
+            // An array would need its type made in this process, at every script.
+            var waiting: InlineArray<2, pollfd> = [
+                pollfd(fd: streams.signals, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: life, events: Int16(POLLIN), revents: 0),
+            ]
+            var span = waiting.mutableSpan
+            let ready = unsafe span.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 2, -1) }
+            guard ready > 0 else { continue }
             while clinux_next_signal(streams.signals) != 0 {}
             guard waiting[1].revents != 0 else { continue }
             var byte: UInt8 = 0
@@ -170,11 +176,16 @@ struct Keeper {
     }
 
     private func execute(_ path: String, _ arguments: [String], _ environment: [String: String]) -> Int32 {
-        var argv = unsafe arguments.map { unsafe strdup($0) }
-        unsafe argv.append(nil)
-        var variables = unsafe environment.map { unsafe strdup("\($0.key)=\($0.value)") }
-        unsafe variables.append(nil)
-        unsafe execve(path, &argv, &variables)
+        // Plain memory, which ends with the program: an array's type would have to be made first.
+        let argv = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: arguments.count + 1)
+        for (index, argument) in arguments.enumerated() { unsafe argv[index] = strdup(argument) }
+        unsafe argv[arguments.count] = nil
+        let variables = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: environment.count + 1)
+        for (index, variable) in environment.enumerated() {
+            unsafe variables[index] = strdup("\(variable.key)=\(variable.value)")
+        }
+        unsafe variables[environment.count] = nil
+        unsafe execve(path, argv, variables)
         return errno
     }
 

@@ -24,16 +24,18 @@ package enum ProcessTable {
         }
     }
 
-    static func read(_ path: String) -> String {
+    static func read(_ path: String) -> String { String(decoding: bytes(path), as: UTF8.self) }
+
+    static func bytes(_ path: String) -> [UInt8] {
         let file = unsafe clinux_open(path, O_RDONLY, 0)
-        guard file >= 0 else { return "" }
+        guard file >= 0 else { return [] }
         defer { close(file) }
         var buffer = [UInt8](repeating: 0, count: 4096)
         var contents: [UInt8] = []
         while case let count = unsafe Glibc.read(file, &buffer, buffer.count), count > 0 {
             contents += buffer[..<count]
         }
-        return String(decoding: contents, as: UTF8.self)
+        return contents
     }
 
     package static func rows() -> [Row] {

@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import LauncherProtocol
+internal import Sandbox
 
 /// Room on the disk for the last lines and the last record of a script that filled it.
 enum LastResort {
@@ -25,15 +26,17 @@ enum LastResort {
 enum UserName {
     static var current: String {
         let user = String(geteuid())
+        let own = user.utf8
         let file = unsafe clinux_open("/etc/passwd", O_RDONLY, 0)
         guard file >= 0 else { return user }
         defer { close(file) }
         var buffer = [UInt8](repeating: 0, count: 16_384)
         let count = unsafe read(file, &buffer, buffer.count)
-        for line in buffer.prefix(max(0, count)).split(separator: UInt8(ascii: "\n")) {
-            let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 3, omittingEmptySubsequences: false)
-            if fields.count == 4, fields[2].elementsEqual(user.utf8) {
-                return String(decoding: fields[0], as: UTF8.self)
+        var lines = ByteParts(of: buffer.prefix(max(0, count)), separator: "\n")
+        while let line = lines.next() {
+            var fields = ByteParts(of: line, separator: ":")
+            if let name = fields.next(), fields.next() != nil, let number = fields.next(), number.elementsEqual(own) {
+                return String(decoding: name, as: UTF8.self)
             }
         }
         return user

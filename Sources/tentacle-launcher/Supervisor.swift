@@ -76,8 +76,9 @@ struct Supervisor: ~Copyable {
                 ),
             ])
             start(directory, log)
-            // Behind the start, which need not wait for the disk.
+            // Behind the start, which need not wait for this.
             LastResort.reserve(directory)
+            group?.removeForgotten(now: UTCMicroseconds.now.sinceEpoch)
         } catch {
             perform(machine.logFailed(error.description), directory, log)
         }
@@ -181,9 +182,16 @@ struct Supervisor: ~Copyable {
     // MARK: Events
 
     private mutating func step(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
-        var waiting = [signals, output.descriptor, error.descriptor, process?.failures ?? -1, process?.statuses ?? -1]
-            .map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        let ready = unsafe poll(&waiting, nfds_t(waiting.count), clock.pollMilliseconds)
+        func input(_ descriptor: Int32) -> pollfd { pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0) }
+        var waiting: InlineArray<5, pollfd> = [
+            input(signals), input(output.descriptor), input(error.descriptor), input(process?.failures ?? -1),
+            input(process?.statuses ?? -1),
+        ]
+        let milliseconds = clock.pollMilliseconds
+        var span = waiting.mutableSpan
+        let ready = unsafe span.withUnsafeMutableBufferPointer {
+            unsafe poll($0.baseAddress, nfds_t($0.count), milliseconds)
+        }
         if let limit = clock.reached(directory.descriptor) { perform(machine.machineStops(limit), directory, log) }
         guard ready > 0, outcome == nil else { return }
         // First: a stop of the whole unit reaches the script, too, whose end must not pass for its own.
