@@ -12,6 +12,8 @@ struct Supervisor: ~Copyable {
     static let killMilliseconds: Int64 = 1500
     static let readBytes = 65_536
     private static let serviceManager: Int32 = 1
+    /// After a pause this long, a script is one that takes its time.
+    private static let quietMilliseconds: Int32 = 500
 
     let settings: LauncherSettings
     let ticket: ScriptTicketName
@@ -32,6 +34,7 @@ struct Supervisor: ~Copyable {
     private var buffer = [UInt8](repeating: 0, count: readBytes)
     var quota: OutputLogQuota
     private var clock: LimitClock
+    private var hasForgottenCode = false
     /// What cannot be in the log when the log itself failed; goes into the record.
     var survivors: [String] = []
 
@@ -187,10 +190,18 @@ struct Supervisor: ~Copyable {
             input(signals), input(output.descriptor), input(error.descriptor), input(process?.failures ?? -1),
             input(process?.statuses ?? -1),
         ]
-        let milliseconds = clock.pollMilliseconds
+        var milliseconds = clock.pollMilliseconds
+        if !hasForgottenCode, !(0...Self.quietMilliseconds).contains(milliseconds) {
+            milliseconds = Self.quietMilliseconds
+        }
         var span = waiting.mutableSpan
-        let ready = unsafe span.withUnsafeMutableBufferPointer {
-            unsafe poll($0.baseAddress, nfds_t($0.count), milliseconds)
+        let ready = unsafe span.withUnsafeMutableBufferPointer { waiting in
+            unsafe poll(waiting.baseAddress, nfds_t(waiting.count), milliseconds)
+        }
+        if ready == 0, !hasForgottenCode {
+            // Most of it is for the start: a script that goes on for days keeps only what the waiting needs.
+            clinux_forget_code()
+            hasForgottenCode = true
         }
         if let limit = clock.reached(directory.descriptor) { perform(machine.machineStops(limit), directory, log) }
         guard ready > 0, outcome == nil else { return }
