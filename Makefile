@@ -35,8 +35,8 @@ torture: setup ## kills agents and launchers at random points (KILLS=600, SEED=n
 	@TENTACLE_TORTURE_KILLS="$${KILLS:-600}" TENTACLE_TORTURE_SEED="$${SEED:-}" \
 	    swift test --disable-xctest --filter TortureTests
 
-faults: setup ## fails every file-changing call of launcher, script service and command line, in every way
-	@TENTACLE_EVERY_FAULT=1 swift test --disable-xctest --filter 'LauncherFault|ServiceFault|ConfigurationFault'
+faults: setup ## fails every file-changing call of launcher, agent and command line, in every way
+	@TENTACLE_EVERY_FAULT=1 swift test --disable-xctest --filter 'LauncherFault|ServiceFault|ConfigurationFault|DaemonFault'
 
 lint: setup ## formatter and shell linters
 	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Examples Fuzz

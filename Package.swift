@@ -204,7 +204,7 @@ let package = Package(
             [
                 "ProcessTesting",
                 "AgentConfiguration", "BSON", "Halibut", "ScriptExecution", "SecureTransport", "TentacleAgent",
-                "TentacleContracts", "tentacle-agent", "tentacle-launcher", logging,
+                "TentacleContracts", "fault-injector", "tentacle-agent", "tentacle-launcher", logging,
             ]
         ),
         tests("ServerDomainTests", ["ServerDomain"]),

@@ -87,15 +87,28 @@ package struct FaultInjector: Sendable {
     ) async throws -> Outcome {
         let report = FileManager.default.temporaryDirectory.appending(path: "fault-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: report) }
-        let process = try RunningProgram(
-            injector,
-            arguments + Self.options(fault) + ["--report", report, "--"] + command,
-            environment: environment,
-            input: input
-        )
+        let process = try start(fault, command, report: report, environment: environment, input: input)
         let outcome = await process.outcome()
-        let text = FileManager.default.contents(atPath: report).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        return Outcome(program: outcome, failed: FaultControl.failure(text))
+        return Outcome(program: outcome, failed: Self.failed(in: report))
+    }
+
+    /// Starts a command; `failed(in:)` tells of its report at any time.
+    package func start(
+        _ fault: Fault,
+        _ command: [String],
+        report: String,
+        environment: [String: String] = [:],
+        input: RunningProgram.Input = .none
+    ) throws -> RunningProgram {
+        let options = Self.options(fault) + ["--report", report, "--"]
+        return try RunningProgram(injector, arguments + options + command, environment: environment, input: input)
+    }
+
+    /// The call that has failed so far.
+    package static func failed(in report: String) -> String? {
+        FaultControl.failure(
+            FileManager.default.contents(atPath: report).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        )
     }
 
     /// Program and arguments that run a command which lives through many faults, told by a `FaultControl`.

@@ -183,11 +183,7 @@ struct AgentServices {
         let path = home + "/Spool"
         let files = FileManager.default
         do {
-            try files.createDirectory(
-                atPath: path,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700]
-            )
+            try DurableFile.makeDirectory(path, mode: 0o700)
             // What an agent that was killed left behind; no other agent has this home.
             for name in try files.contentsOfDirectory(atPath: path) where name.hasPrefix("halibut-") {
                 try? files.removeItem(atPath: path + "/" + name)
