@@ -7,12 +7,17 @@ package struct OutputLineSplitter: Sendable {
     package static let pieceBytes = 65_536
 
     private let pieceBytes: Int
+    private let mask: SecretMask
     private var pending: [UInt8] = []
     private var lastWasCarriageReturn = false
     /// A piece of the current line was given already: its end must be given too, even if nothing follows.
     private var pieceGiven = false
 
-    package init(pieceBytes: Int = OutputLineSplitter.pieceBytes) { self.pieceBytes = pieceBytes }
+    /// No piece ends inside of one of the mask's secrets; masking itself is for whoever takes the pieces.
+    package init(pieceBytes: Int = OutputLineSplitter.pieceBytes, mask: SecretMask = SecretMask([])) {
+        self.pieceBytes = pieceBytes
+        self.mask = mask
+    }
 
     /// True when the next bytes belong to a line already begun.
     package var isInsideLine: Bool { !pending.isEmpty || pieceGiven }
@@ -68,14 +73,16 @@ package struct OutputLineSplitter: Sendable {
     }
 
     private mutating func emitPieces(_ emit: (ArraySlice<UInt8>, Bool) -> Void) {
-        let cut = Self.completePrefix(of: pending)
+        let end = mask.cut(pending)
+        let cut = Self.completePrefix(of: pending[..<end])
+        guard cut > 0 else { return }
         Self.repaired(pending[..<cut]) { emit($0, false) }
         pending.removeFirst(cut)
         pieceGiven = true
     }
 
     /// Where to cut so that a scalar whose last bytes are still to come stays whole.
-    private static func completePrefix(of bytes: [UInt8]) -> Int {
+    private static func completePrefix(of bytes: ArraySlice<UInt8>) -> Int {
         var back = 1
         while back <= 3, back < bytes.count {
             let byte = bytes[bytes.count - back]

@@ -56,6 +56,18 @@ package struct SecretMask: Sendable {
         return (result + line[start...])[...]
     }
 
+    /// How much of the beginning of a line can be given away, so that no secret is cut in two, not even one whose end is
+    /// still to come.
+    func cut(_ bytes: [UInt8]) -> Int {
+        guard let longest = patterns.first?.count else { return bytes.count }
+        let end = max(0, bytes.count - (longest - 1))
+        let start = max(0, end - (longest - 1))
+        // A secret that begins before the end is here as a whole.
+        return (start..<end).first { index in
+            patterns.contains { index + $0.count > end && bytes[index...].starts(with: $0) }
+        } ?? end
+    }
+
     private static func begun(_ pattern: [UInt8], at line: ArraySlice<UInt8>) -> Int {
         for length in stride(from: min(pattern.count - 1, line.count), to: 0, by: -1)
         where line.suffix(length).elementsEqual(pattern[..<length]) { return length }

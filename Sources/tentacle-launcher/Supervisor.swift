@@ -56,7 +56,10 @@ struct Supervisor: ~Copyable {
         self.settings = settings
         quota = OutputLogQuota(limits: settings.limits.log, written: logLength)
         let password = specification.environment["TentacleProxyPassword"]
-        batch = OutputLogBatch(mask: SecretMask(password.map { [$0] } ?? []))
+        let mask = SecretMask(password.map { [$0] } ?? [])
+        batch = OutputLogBatch(mask: mask)
+        output.lines = OutputLineSplitter(mask: mask)
+        error.lines = OutputLineSplitter(mask: mask)
         clock = LimitClock(settings.limits)
         self.ticket = ticket
         self.directoryPath = directoryPath

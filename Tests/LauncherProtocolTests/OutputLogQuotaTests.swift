@@ -134,4 +134,25 @@ import Testing
         _ = mask.masked(Array("sec".utf8)[...], of: .standardOutput)
         #expect(String(decoding: mask.masked(Array("ret".utf8)[...], of: .standardError), as: UTF8.self) == "ret")
     }
+
+    @Test("no piece of a long line ends inside of a secret, wherever the bytes are cut", arguments: [1, 2, 7, 100])
+    func pieces(chunk: Int) {
+        let secret = "s-e-c-r-e-t"
+        var mask = SecretMask([secret])
+        for padding in 0..<40 {
+            let (before, between) = (String(repeating: "x", count: padding), String(repeating: "ö", count: 20))
+            let text = before + secret + between + secret + "s-e-"
+            var splitter = OutputLineSplitter(pieceBytes: 16, mask: SecretMask([secret]))
+            var pieces: [String] = []
+            let take = { (piece: ArraySlice<UInt8>, _: Bool) in
+                pieces.append(String(decoding: mask.masked(piece, of: .standardOutput), as: UTF8.self))
+            }
+            let bytes = Array(text.utf8)
+            for start in stride(from: 0, to: bytes.count, by: chunk) {
+                splitter.feed(Array(bytes[start..<min(start + chunk, bytes.count)]), take)
+            }
+            splitter.finish(take)
+            #expect(pieces.joined() == text.replacing(secret, with: "********"))
+        }
+    }
 }
