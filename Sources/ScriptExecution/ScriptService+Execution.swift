@@ -140,29 +140,55 @@ extension ScriptService {
     ///
     /// One that has, without exit record, has lost its supervisor.
     private func watchUntilOver(_ ticket: ScriptTicketName) async -> Bool {
+        for _ in 0..<Self.watchAttempts {
+            do {
+                switch try await watchLock(ticket) {
+                case .over: return true
+                case .notBegun: return false
+                case .lost: break
+                }
+                break
+            } catch {
+                // It may run for all we know: nobody else gets its mutex before that can be told, or for a good while.
+                logger.error("Script \(ticket) cannot be watched: \(error)", metadata: [LogKey.ticket: "\(ticket)"])
+                guard (try? await Task.sleep(for: Self.watchAgainAfter)) != nil else { return true }
+            }
+        }
+        // Whatever of it can still be found.
+        await tellLauncherToCancel(ticket)
         let workspaces = workspaces
         do {
-            guard let directory = try workspaces.open(ticket) else { return true }
-            // Held open: a script that is completed while it runs keeps its mutex to its end (tentacle-services.md 5.2).
-            if let lock = try directory.openLock() {
-                var events = locks.events(of: directory).makeAsyncIterator()
-                while try lock.holder() != .nobody {
-                    guard await events.next() != nil else { break }
-                }
-            }
-            guard !Task.isCancelled, !directory.isRemoved else { return true }
-            switch try directory.recordOnDisk().record?.phase {
-            case .complete: break
-            case .pending: return false
-            case .running, .none:
-                // Whatever of it can still be found.
-                await tellLauncherToCancel(ticket)
-                _ = try await offThePool { try Self.finishLost(ticket, in: workspaces) }
-            }
+            _ = try await offThePool { try Self.finishLost(ticket, in: workspaces) }
         } catch {
-            logger.error("Script \(ticket) cannot be watched: \(error)", metadata: [LogKey.ticket: "\(ticket)"])
+            logger.error(
+                "The end of script \(ticket) cannot be written: \(error)",
+                metadata: [LogKey.ticket: "\(ticket)"]
+            )
         }
         return true
+    }
+
+    private static let watchAttempts = 60
+    private static let watchAgainAfter = Duration.seconds(1)
+
+    private enum Watched { case over, notBegun, lost }
+
+    /// How the script stands when nobody holds its lock any more; over, too, when its workspace is gone or the agent stops.
+    private func watchLock(_ ticket: ScriptTicketName) async throws -> Watched {
+        guard let directory = try workspaces.open(ticket) else { return .over }
+        // Held open: a script that is completed while it runs keeps its mutex to its end (tentacle-services.md 5.2).
+        if let lock = try directory.openLock() {
+            var events = locks.events(of: directory).makeAsyncIterator()
+            while try lock.holder() != .nobody {
+                guard await events.next() != nil else { break }
+            }
+        }
+        guard !Task.isCancelled, !directory.isRemoved else { return .over }
+        switch try directory.recordOnDisk().record?.phase {
+        case .complete: return .over
+        case .pending: return .notBegun
+        case .running, .none: return .lost
+        }
     }
 
     /// The outcome is unknown: nobody supervises the script any more and nobody wrote how it ended.
