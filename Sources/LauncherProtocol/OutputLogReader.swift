@@ -25,7 +25,9 @@ package struct OutputLogPage: Equatable, Sendable {
 /// Reads the records behind a byte offset, and only those bytes (DESIGN.md 2).
 package struct OutputLogReader: ~Copyable, Sendable {
     /// A page ends behind this many bytes; the next call goes on.
-    package static let pageBytes = 8 << 20
+    ///
+    /// Entries, message and its compressed form take about five times as much memory in the agent.
+    package static let pageBytes = 2 << 20
     /// A line longer than this is given in parts: what is joined has to fit into one message.
     package static let joinedLineBytes = 32 << 20
 

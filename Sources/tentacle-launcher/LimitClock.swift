@@ -2,26 +2,38 @@ internal import CLinux
 internal import Glibc
 internal import LauncherProtocol
 
-/// Looks after the limits that nothing tells of when they are reached: the time, and the size of a workspace.
+/// Looks after what nothing tells of: limits of time and of the size of a workspace, and when the start is long over.
 struct LimitClock {
     private static let quotaMilliseconds: Int64 = 1000
     /// How long looking may take, in parts of the time between two looks: a large tree is looked at less often.
     private static let share: Int64 = 20
 
+    /// A script that still runs then is one that takes its time.
+    private static let startMilliseconds: Int64 = 500
+
     private let limits: ScriptLimits
+    private var startIsOver: Int64
     private let end: Int64
     private var nextLook: Int64
 
     init(_ limits: ScriptLimits) {
         self.limits = limits
         end = limits.seconds > 0 ? Self.now + limits.seconds * 1000 : .max
-        nextLook = limits.workspaceBytes > 0 ? Self.now + Self.quotaMilliseconds : .max
+        nextLook = limits.workspaceBytes > 0 ? Self.now : .max
+        startIsOver = Self.now + Self.startMilliseconds
     }
 
     /// How long nothing has to be looked at; -1 for ever.
     var pollMilliseconds: Int32 {
-        let next = min(end, nextLook)
+        let next = min(end, nextLook, startIsOver)
         return next == .max ? -1 : Int32(clamping: max(0, next - Self.now))
+    }
+
+    /// True once.
+    mutating func startHasEnded() -> Bool {
+        guard startIsOver < .max, Self.now >= startIsOver else { return false }
+        startIsOver = .max
+        return true
     }
 
     /// Which limit is reached, in words; nil when none is.

@@ -12,8 +12,6 @@ struct Supervisor: ~Copyable {
     static let killMilliseconds: Int64 = 1500
     static let readBytes = 65_536
     private static let serviceManager: Int32 = 1
-    /// After a pause this long, a script is one that takes its time.
-    private static let quietMilliseconds: Int32 = 500
 
     let settings: LauncherSettings
     let ticket: ScriptTicketName
@@ -34,7 +32,6 @@ struct Supervisor: ~Copyable {
     private var buffer = [UInt8](repeating: 0, count: readBytes)
     var quota: OutputLogQuota
     private var clock: LimitClock
-    private var hasForgottenCode = false
     /// What cannot be in the log when the log itself failed; goes into the record.
     var survivors: [String] = []
 
@@ -81,6 +78,11 @@ struct Supervisor: ~Copyable {
                         + "running as '\(UserName.current)'"
                 ),
             ])
+            // Files that came with the script may be too many already.
+            if let limit = clock.reached(directory.descriptor) {
+                outcome = .stopped(limit)
+                return finish(directory, log)
+            }
             start(directory, log)
             // Behind the start, which need not wait for this.
             LastResort.reserve(directory)
@@ -193,19 +195,13 @@ struct Supervisor: ~Copyable {
             input(signals), input(output.descriptor), input(error.descriptor), input(process?.failures ?? -1),
             input(process?.statuses ?? -1),
         ]
-        var milliseconds = clock.pollMilliseconds
-        if !hasForgottenCode, !(0...Self.quietMilliseconds).contains(milliseconds) {
-            milliseconds = Self.quietMilliseconds
-        }
+        let milliseconds = clock.pollMilliseconds
         var span = waiting.mutableSpan
         let ready = unsafe span.withUnsafeMutableBufferPointer { waiting in
             unsafe poll(waiting.baseAddress, nfds_t(waiting.count), milliseconds)
         }
-        if ready == 0, !hasForgottenCode {
-            // Most of it is for the start: a script that goes on for days keeps only what the waiting needs.
-            clinux_forget_code()
-            hasForgottenCode = true
-        }
+        // Most of the code is for the start: a script that goes on for days keeps only what the waiting needs.
+        if clock.startHasEnded() { clinux_forget_code() }
         if let limit = clock.reached(directory.descriptor) { perform(machine.machineStops(limit), directory, log) }
         guard ready > 0, outcome == nil else { return }
         // First: a stop of the whole unit reaches the script, too, whose end must not pass for its own.

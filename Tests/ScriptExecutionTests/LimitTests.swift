@@ -73,6 +73,18 @@ import Testing
         }
     }
 
+    @Test("a script whose files are more than the quota does not begin")
+    func workspaceQuotaBefore() async throws {
+        try await ScriptFixture.with(launcherArguments: ["--workspace-quota", "1M"]) { fixture in
+            let status = try await fixture.run("echo never") {
+                $0.files = [.init(name: "large", contents: .bytes([UInt8](repeating: 1, count: 2_000_000)))]
+            }
+            #expect(status.exitCode == ScriptExitCode.cancelled)
+            #expect(ScriptFixture.output(status) == [])
+            #expect(status.logs.contains { $0.text.contains("holds more than its quota of 1 MB.") })
+        }
+    }
+
     @Test("the proxy's password is masked in what a script prints")
     func masked() async throws {
         var environment = ScriptFixture.environment

@@ -87,6 +87,8 @@ package struct ScriptExecutor<ClockType: Clock>: Sendable where ClockType.Durati
         }
     }
 
+    private static var fullPage: Int64 { 1_000_000 }
+
     private func follow(
         _ first: ScriptStatusResponseV2,
         on endpoint: AgentEndpoint,
@@ -97,6 +99,7 @@ package struct ScriptExecutor<ClockType: Clock>: Sendable where ClockType.Durati
         var response = first
         var rounds = 0
         var cancelRounds = 0
+        var delivered: Int64 = 0
         while response.state != .complete {
             if cancel.isCancelled {
                 cancelRounds += 1
@@ -104,11 +107,13 @@ package struct ScriptExecutor<ClockType: Clock>: Sendable where ClockType.Durati
                 response = try await sendCancel(response, on: endpoint, log: log)
             } else {
                 rounds += 1
-                let delay = backoff.delay(rounds)
+                // An agent that gives its log page by page has more: our own counts bytes in its sequence.
+                let delay = delivered >= Self.fullPage ? .zero : backoff.delay(rounds)
                 guard try await cancel.sleep(for: delay, on: clock) else { continue }
                 guard let next = try await status(after: response, on: endpoint, log: log, cancel: cancel) else {
                     continue
                 }
+                delivered = next.nextLogSequence - response.nextLogSequence
                 response = next
             }
             try await log.deliver(response.logs)
