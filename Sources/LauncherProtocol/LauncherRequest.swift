@@ -7,6 +7,9 @@ package enum LauncherRequest: Equatable, Sendable {
     case start(ScriptTicketName)
     /// `{"cancel":"<ticket>"}`
     case cancel(ScriptTicketName)
+    /// `{"remove":"<ticket>"}`: what is left of a workspace that the agent has given up (`ScriptDirectories.removedPrefix`):
+    /// a script of root's leaves directories that only root can empty.
+    case remove(ScriptTicketName)
 
     /// One request with its newline; a ticket of 200 bytes, each escaped, fits.
     package static let maximumBytes = 2048
@@ -15,10 +18,11 @@ package enum LauncherRequest: Equatable, Sendable {
         guard line.count <= Self.maximumBytes else { throw LauncherProtocolError("the request is too long") }
         guard case .object(let members) = try JSONText(bytes: line), members.count == 1,
             let text = members[0].value.string
-        else { throw LauncherProtocolError("expected {\"start\": ticket} or {\"cancel\": ticket}") }
+        else { throw LauncherProtocolError("expected {\"start\": ticket}, {\"cancel\": ticket} or {\"remove\": ticket}") }
         switch members[0].name {
         case "start": self = .start(try ScriptTicketName(text))
         case "cancel": self = .cancel(try ScriptTicketName(text))
+        case "remove": self = .remove(try ScriptTicketName(text))
         default: throw LauncherProtocolError("unknown request \"\(members[0].name)\"")
         }
     }
@@ -28,6 +32,7 @@ package enum LauncherRequest: Equatable, Sendable {
             switch self {
             case .start(let ticket): ("start", ticket)
             case .cancel(let ticket): ("cancel", ticket)
+            case .remove(let ticket): ("remove", ticket)
             }
         return JSONText.object([.init(name, .string(ticket.description))]).encoded() + [0x0A]
     }
@@ -43,13 +48,15 @@ package enum LauncherReply: Equatable, Sendable {
     case cancelled
     /// There was no supervisor to tell; the script is over or never began.
     case notRunning
+    /// Nothing of the workspace is left.
+    case removed
     case failed(String)
 
     package static let maximumBytes = 4096
 
     private static let words: [(String, LauncherReply)] = [
         ("started", .started), ("already started", .alreadyStarted), ("cancelled", .cancelled),
-        ("not running", .notRunning),
+        ("not running", .notRunning), ("removed", .removed),
     ]
 
     package init(line: [UInt8]) throws(LauncherProtocolError) {

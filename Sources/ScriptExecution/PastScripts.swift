@@ -28,24 +28,30 @@ package struct PastScripts: Sendable {
 
     /// Moves a script's log and record out of its workspace, of which nothing else is left then.
     ///
-    /// - Returns: how many bytes are kept; nil when they are not, and the workspace may be whole or in part there still.
+    /// - Returns: how many bytes are kept; nil when they are not. Of the workspace there may be something left, either way.
     func keep(_ ticket: ScriptTicketName, workspace: String) -> Int64? {
         let bytes = Self.bytes(of: workspace)
         guard limits.scripts > 0, bytes <= limits.bytes, makeDirectory() else { return nil }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: workspace)) ?? []
-        guard Self.kept.isSubset(of: names) else { return nil }
-        for name in names where !Self.kept.contains(name) {
-            // Whatever stayed would be kept with the log, outside of the bounds.
-            guard ScriptWorkspaces.delete(workspace + "/" + name) else { return nil }
-        }
         let place = directory + "/" + ticket.description
-        // Of an earlier script with the same ticket.
-        guard ScriptWorkspaces.delete(place) else { return nil }
-        guard unsafe rename(workspace, place) == 0 else { return nil }
+        // The place may be taken by an earlier script with the same ticket.
+        guard Self.kept.isSubset(of: names), ScriptWorkspaces.delete(place) else { return nil }
+        let others = names.filter { !Self.kept.contains($0) }
+        // Whatever stayed would be kept with the log, outside of the bounds.
+        let isAlone = others.allSatisfy { ScriptWorkspaces.delete(workspace + "/" + $0) }
+        guard isAlone ? unsafe rename(workspace, place) == 0 : Self.takeFiles(from: workspace, to: place) else {
+            return nil
+        }
         // Scripts may have made it theirs; and its time is now that of its completion.
         _ = unsafe chmod(place, 0o700)
         _ = unsafe utimensat(AT_FDCWD, place, nil, AT_SYMLINK_NOFOLLOW)
         return bytes
+    }
+
+    /// Out of a workspace in which something cannot be deleted.
+    private static func takeFiles(from workspace: String, to place: String) -> Bool {
+        guard unsafe mkdir(place, 0o700) == 0 else { return false }
+        return kept.allSatisfy { unsafe rename(workspace + "/" + $0, place + "/" + $0) == 0 }
     }
 
     /// Deletes what is beyond the limits.

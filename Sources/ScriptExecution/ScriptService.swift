@@ -181,17 +181,11 @@ package actor ScriptService {
         recover()
         let known = entries.removeValue(forKey: ticket.key)?.ticket ?? ticket
         let (workspaces, past) = (workspaces, configuration.pastScripts)
-        let kept = try? await offThePool {
-            past.map { workspaces.complete(known, keepingIn: $0) } ?? (workspaces.remove(known) ? 0 : nil)
-        }
-        guard let kept = kept.flatMap(\.self) else {
-            return logger.warning(
-                "Could not delete workspace \(workspaces.path(of: known)).",
-                metadata: [LogKey.ticket: "\(known)"]
-            )
-        }
+        let completed = try? await offThePool { workspaces.complete(known, keepingIn: past) }
+        guard let completed else { return }
+        if !completed.isGone { await removeAsLauncher(known) }
         keptSincePruning.scripts += 1
-        keptSincePruning.bytes += kept
+        keptSincePruning.bytes += completed.kept
         // Looking at all of them is dear beside completing one.
         guard let past, keptSincePruning.scripts >= 25 || keptSincePruning.bytes >= past.limits.bytes / 8 else {
             return
@@ -205,6 +199,23 @@ package actor ScriptService {
         let last = try await status(ticket: text, after: sequence, generation: .v1)
         await complete(ticket: text)
         return last
+    }
+
+    /// What the agent itself could not remove: a script of another user's may have left it.
+    func removeAsLauncher(_ ticket: ScriptTicketName) async {
+        let failure: String
+        do {
+            switch try await launcher.ask(.remove(ticket)) {
+            case .failed(let text): failure = text
+            default: return
+            }
+        } catch {
+            failure = "\(error)"
+        }
+        logger.warning(
+            "Could not delete workspace \(workspaces.path(of: ticket)).",
+            metadata: [LogKey.ticket: "\(ticket)", "error": "\(failure)"]
+        )
     }
 
     // MARK: For the cleaner and for people

@@ -14,16 +14,13 @@ extension ScriptWorkspaces {
 
     // MARK: Removing
 
-    /// Begins the name of what is being removed; no ticket begins with a dot.
-    static let removedPrefix = ".removed-"
-
     /// Removes a workspace; its log and record go to the past scripts when it is complete.
     ///
-    /// - Returns: how many bytes of it are kept there; nil when something of the workspace is still on the disk.
-    package func complete(_ ticket: ScriptTicketName, keepingIn past: PastScripts) -> Int64? {
+    /// - Returns: how many bytes of it are kept there, and whether nothing of the workspace is left.
+    package func complete(_ ticket: ScriptTicketName, keepingIn past: PastScripts?) -> (kept: Int64, isGone: Bool) {
         let isComplete = (try? open(ticket)?.recordOnDisk())??.record?.phase == .complete
-        if isComplete, let kept = past.keep(ticket, workspace: path(of: ticket)) { return kept }
-        return remove(ticket) ? 0 : nil
+        let kept = isComplete ? past?.keep(ticket, workspace: path(of: ticket)) : nil
+        return (kept ?? 0, remove(ticket))
     }
 
     /// Removes a workspace; false when something of it is still on the disk.
@@ -31,15 +28,19 @@ extension ScriptWorkspaces {
     /// It loses its name before anything of it goes: what a failing disk leaves is no ticket's workspace any more, of
     /// which half were gone, and the cleaner finds it by its new name.
     package func remove(_ ticket: ScriptTicketName) -> Bool {
-        let (place, removed) = (path(of: ticket), workDirectory + "/" + Self.removedPrefix + ticket.description)
+        let (place, removed) = (
+            path(of: ticket), workDirectory + "/" + ScriptDirectories.removedPrefix + ticket.description
+        )
         _ = Self.delete(removed)
-        guard unsafe rename(place, removed) == 0 else { return Self.delete(place) }
+        guard unsafe rename(place, removed) == 0 else { return Self.delete(place) && Self.delete(removed) }
         return Self.delete(removed)
     }
 
-    /// What earlier removals have left; gives those directories that are still there.
-    package func removeRemains() -> [String] {
-        names().filter { $0.hasPrefix(Self.removedPrefix) }.map { workDirectory + "/" + $0 }.filter { !Self.delete($0) }
+    /// What earlier removals have left; gives the tickets of those of which something is still there.
+    package func removeRemains() -> [ScriptTicketName] {
+        let prefix = ScriptDirectories.removedPrefix
+        return names().filter { $0.hasPrefix(prefix) && !Self.delete(workDirectory + "/" + $0) }
+            .compactMap { try? ScriptTicketName(String($0.dropFirst(prefix.count))) }
     }
 
     /// Removes a file or a tree; symbolic links are removed, not followed.

@@ -40,7 +40,9 @@ package struct WorkspaceCleaner: Sendable {
     package func clean(olderThan limit: Date) async {
         logger.debug("Cleaning workspaces older than \(limit)")
         let workspaces = workspaces
-        for path in (try? await offThePool { workspaces.removeRemains() }) ?? [] { warn(path) }
+        for ticket in (try? await offThePool { workspaces.removeRemains() }) ?? [] {
+            await service.removeAsLauncher(ticket)
+        }
         let tickets = (try? await offThePool { workspaces.tickets() }) ?? []
         var deleted = 0
         for ticket in tickets {
@@ -54,7 +56,7 @@ package struct WorkspaceCleaner: Sendable {
             case .some(true):
                 deleted += 1
                 await service.forget(ticket)
-            case .some(false): warn(workspaces.path(of: ticket))
+            case .some(false): await service.removeAsLauncher(ticket)
             case .none: continue
             }
         }
@@ -64,8 +66,6 @@ package struct WorkspaceCleaner: Sendable {
         default: logger.info("Deleted \(deleted) workspaces.")
         }
     }
-
-    private func warn(_ path: String) { logger.warning("Could not delete workspace \(path).") }
 
     /// By the last write to the log, else to the script; a directory with neither is left alone, and so is one whose
     /// lock is held: its script runs, whoever started it.

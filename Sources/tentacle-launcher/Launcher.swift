@@ -20,6 +20,9 @@ enum Launcher {
         do {
             switch try connection.readRequest() {
             case .start(let ticket): try start(ticket, settings, connection, signals: signals)
+            case .remove(let ticket):
+                try Remover.remove(ticket, for: connection.peer, settings)
+                connection.answer(.removed)
             case .cancel(let ticket):
                 let workspace = try settings.open(ticket, for: connection.peer)
                 connection.answer(try Canceller.cancel(ticket, workspace.directory, settings))

@@ -143,27 +143,42 @@ struct LauncherSettings {
     // The workspace, resolved below a work directory by the kernel: no link, no `..`. Root and ourselves, nil, may ask for
     // every agent, another user for its own.
     func open(_ ticket: ScriptTicketName, for user: uid_t?) throws(LauncherProtocolError) -> OpenWorkspace {
-        var reason = "user \(user.map { "\($0)" } ?? "") may not start scripts here"
-        for path in workDirectories {
-            let work = unsafe clinux_open(path, Int32(CLINUX_O_PATH) | O_DIRECTORY, 0)
-            guard work >= 0 else {
-                reason = "cannot open \(path): \(systemErrorText(-work))"
-                continue
-            }
-            defer { close(work) }
-            var facts = stat()
-            guard unsafe fstat(work, &facts) == 0, user == nil || user == facts.st_uid else { continue }
+        try find(for: user) { (work, path) throws(LauncherProtocolError) in
             let directory = unsafe clinux_open_beneath(work, ticket.description, O_RDONLY | O_DIRECTORY, 0)
             guard directory >= 0 else {
-                reason = "cannot open the workspace of \(ticket) in \(path): \(systemErrorText(-directory))"
-                continue
+                throw LauncherProtocolError(
+                    "cannot open the workspace of \(ticket) in \(path): \(systemErrorText(-directory))"
+                )
             }
             return OpenWorkspace(
                 directory: WorkspaceDirectory(takingOver: directory),
                 path: path + "/" + ticket.description
             )
         }
-        throw LauncherProtocolError(reason)
+    }
+
+    /// Hands over each work directory, open, that belongs to who asks, until one has what is wanted.
+    func find<Found: ~Copyable>(
+        for user: uid_t?,
+        _ body: (Int32, String) throws(LauncherProtocolError) -> Found
+    ) throws(LauncherProtocolError) -> Found {
+        var failure = LauncherProtocolError("user \(user.map { "\($0)" } ?? "") has no scripts here")
+        for path in workDirectories {
+            let work = unsafe clinux_open(path, O_RDONLY | O_DIRECTORY, 0)
+            guard work >= 0 else {
+                failure = LauncherProtocolError("cannot open \(path): \(systemErrorText(-work))")
+                continue
+            }
+            defer { close(work) }
+            var facts = stat()
+            guard unsafe fstat(work, &facts) == 0, user == nil || user == facts.st_uid else { continue }
+            do throws(LauncherProtocolError) {
+                return try body(work, path)
+            } catch {
+                failure = error
+            }
+        }
+        throw failure
     }
 
     /// The same for one workspace, different from that of the same ticket in another work directory.

@@ -73,25 +73,17 @@ enum DirectorySize {
     /// Takes over the descriptor.
     private static func add(_ directory: Int32, _ device: dev_t, _ depth: Int, _ sum: inout Int64, _ limit: Int64) {
         guard directory >= 0 else { return }
-        guard let entries = unsafe fdopendir(directory) else {
-            close(directory)
-            return
-        }
-        defer { unsafe closedir(entries) }
-        // A copy of a descriptor reads on where the last one stopped.
-        unsafe rewinddir(entries)
-        while sum <= limit, let entry = unsafe readdir(entries) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
+        DirectoryEntries.forEach(takingOver: directory) { directory, name in
             var facts = stat()
-            guard name != ".", name != "..",
-                unsafe fstatat(directory, name, &facts, AT_SYMLINK_NOFOLLOW) == 0, facts.st_dev == device
-            else { continue }
+            guard unsafe fstatat(directory, name, &facts, AT_SYMLINK_NOFOLLOW) == 0, facts.st_dev == device else {
+                return true
+            }
             sum += Int64(facts.st_blocks) * 512
-            guard facts.st_mode & S_IFMT == S_IFDIR, depth < maximumDepth else { continue }
-            let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-            add(unsafe openat(directory, name, flags), device, depth + 1, &sum, limit)
+            if facts.st_mode & S_IFMT == S_IFDIR, depth < maximumDepth {
+                let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+                add(unsafe openat(directory, name, flags), device, depth + 1, &sum, limit)
+            }
+            return sum <= limit
         }
     }
 }

@@ -34,7 +34,7 @@ import Testing
     func roundTrip() throws {
         let ticket = try ScriptTicketName("h3Q0bWmDkkWkz8b2G1xY0A")
         #expect(String(decoding: LauncherRequest.start(ticket).line, as: UTF8.self) == "{\"start\":\"\(ticket)\"}\n")
-        for request in [LauncherRequest.start(ticket), .cancel(ticket)] {
+        for request in [LauncherRequest.start(ticket), .cancel(ticket), .remove(ticket)] {
             #expect(try LauncherRequest(line: request.line.dropLast()) == request)
         }
         for reply in [LauncherReply.started, .alreadyStarted, .cancelled, .notRunning, .failed("a\nb")] {

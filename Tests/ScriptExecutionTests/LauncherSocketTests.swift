@@ -82,4 +82,34 @@ private final class LauncherSocket: Sendable {
             #expect(status.logs.last?.text.contains("there is no launcher") == true)
         }
     }
+
+    @Test("a launcher removes what an agent has given up, and nothing that links lead to or that has another name")
+    func removes() async throws {
+        let launcher = try #require(ScriptFixture.launcherPath)
+        try await ScriptFixture.withHome { home in
+            let work = home + "/Work"
+            let tree = work + "/.removed-abc/a/b/c"
+            try FileManager.default.createDirectory(atPath: tree, withIntermediateDirectories: true)
+            for folder in ["/abc", "/outside"] {
+                try FileManager.default.createDirectory(atPath: work + folder, withIntermediateDirectories: true)
+                try Data("kept".utf8).write(to: URL(filePath: work + folder + "/file"))
+            }
+            try Data("gone".utf8).write(to: URL(filePath: tree + "/file"))
+            for link in [tree + "/link", work + "/.removed-abc/link"] {
+                try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: work + "/outside")
+            }
+            symlink(work + "/outside", work + "/.removed-link")
+            func ask(_ ticket: String) async throws -> String {
+                let input = "{\"remove\":\"\(ticket)\"}\n"
+                return try await RunningProgram(launcher, ["--work", work], input: .text(input)).outcome().output
+            }
+            #expect(try await ask("abc") == "{\"ok\":\"removed\"}\n")
+            #expect(try await ask("link") == "{\"ok\":\"removed\"}\n")
+            #expect(try await ask("abc") == "{\"error\":\"there is no .removed-abc in \(work)\"}\n")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: work).sorted() == ["abc", "outside"])
+            for folder in ["/abc", "/outside"] {
+                #expect(FileManager.default.fileExists(atPath: work + folder + "/file"))
+            }
+        }
+    }
 }
