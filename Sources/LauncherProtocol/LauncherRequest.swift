@@ -18,7 +18,9 @@ package enum LauncherRequest: Equatable, Sendable {
         guard line.count <= Self.maximumBytes else { throw LauncherProtocolError("the request is too long") }
         guard case .object(let members) = try JSONText(bytes: line), members.count == 1,
             let text = members[0].value.string
-        else { throw LauncherProtocolError("expected {\"start\": ticket}, {\"cancel\": ticket} or {\"remove\": ticket}") }
+        else {
+            throw LauncherProtocolError("expected {\"start\": ticket}, {\"cancel\": ticket} or {\"remove\": ticket}")
+        }
         switch members[0].name {
         case "start": self = .start(try ScriptTicketName(text))
         case "cancel": self = .cancel(try ScriptTicketName(text))
