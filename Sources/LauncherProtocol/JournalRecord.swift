@@ -2,7 +2,7 @@
 ///
 /// `NAME=value` and a newline for each field, or, for a value of several lines, `NAME`, a newline, its length as 64 bits
 /// little-endian, the value and a newline (systemd's JOURNAL_NATIVE_PROTOCOL).
-package struct JournalRecord: Equatable, Sendable {
+package struct JournalRecord: Sendable {
     /// Where the journal listens for datagrams.
     package static let socketPath = "/run/systemd/journal/socket"
 
@@ -19,10 +19,6 @@ package struct JournalRecord: Equatable, Sendable {
             [
                 ("MESSAGE", message), ("PRIORITY", "\(priority.rawValue)"), ("SYSLOG_IDENTIFIER", identifier),
             ] + fields
-    }
-
-    package static func == (left: Self, right: Self) -> Bool {
-        left.fields.elementsEqual(right.fields) { $0 == $1 }
     }
 
     package func encoded() -> [UInt8] {

@@ -35,7 +35,8 @@ package struct OutputLogQuota: Sendable {
 
     private let limits: Limits
     private var written: Int64
-    private var sinceCheck: Int64 = .max
+    /// Enough for a look before the first record.
+    private var sinceCheck = uncheckedBytes
     private var lastCheck = UTCMicroseconds(sinceEpoch: 0)
     private var drop: Drop?
 
@@ -75,7 +76,7 @@ package struct OutputLogQuota: Sendable {
     private mutating func beginning(_ records: [UInt8], at now: UTCMicroseconds, _ freeBytes: () -> Int64?) -> [UInt8] {
         if limits.logBytes > 0, written + Int64(records.count) > limits.logBytes {
             drop = Drop(cause: .logLimit)
-            return Self.note(
+            return OutputLogBatch.notice(
                 "The log of this script has reached its limit of \(ByteCountText.text(limits.logBytes)): what it prints "
                     + "from here on is dropped, but for its last lines.",
                 at: now
@@ -89,7 +90,7 @@ package struct OutputLogQuota: Sendable {
         guard let free = freeBytes(), free < limits.reserveBytes else { return [] }
         lastCheck = now
         drop = Drop(cause: .reserve)
-        return Self.note(
+        return OutputLogBatch.notice(
             "The disk has only \(ByteCountText.text(free)) left, less than the \(ByteCountText.text(limits.reserveBytes)) "
                 + "that logs leave to others: what this script prints is dropped until there is room again.",
             at: now
@@ -108,7 +109,7 @@ package struct OutputLogQuota: Sendable {
 
     private mutating func count(_ bytes: Int) {
         written += Int64(bytes)
-        sinceCheck = sinceCheck == .max ? Int64(bytes) : sinceCheck + Int64(bytes)
+        sinceCheck += Int64(bytes)
     }
 
     private mutating func discard(_ batch: OutputLogBatch) {
@@ -133,15 +134,8 @@ package struct OutputLogQuota: Sendable {
         let lines = drop.lines - tail.reduce(into: 0) { count, byte in if byte == 0x0A { count += 1 } }
         let bytes = drop.bytes - Int64(tail.count)
         guard bytes > 0 else { return Array(tail) }
-        return note("\(lines) lines (\(ByteCountText.text(bytes))) of this script's output were dropped here.", at: now)
-            + tail
-    }
-
-    private static func note(_ text: String, at now: UTCMicroseconds) -> [UInt8] {
-        var batch = OutputLogBatch()
-        batch.begin(at: now)
-        batch.append(.standardError, text)
-        return batch.bytes
+        let text = "\(lines) lines (\(ByteCountText.text(bytes))) of this script's output were dropped here."
+        return OutputLogBatch.notice(text, at: now) + tail
     }
 }
 

@@ -94,6 +94,14 @@ package struct OutputLogBatch: Sendable {
 
     package init(mask: SecretMask = SecretMask([])) { self.mask = mask }
 
+    /// The bytes of one entry of our own among a script's errors.
+    static func notice(_ text: String, at now: UTCMicroseconds) -> [UInt8] {
+        var batch = OutputLogBatch()
+        batch.begin(at: now)
+        batch.append(.standardError, text)
+        return batch.bytes
+    }
+
     package var isEmpty: Bool { bytes.isEmpty }
 
     package mutating func begin(at now: UTCMicroseconds) {

@@ -285,7 +285,7 @@ package struct OutputLogWriter: ~Copyable, Sendable {
     package func append(_ records: [UInt8]) throws(WorkspaceFileError) {
         guard !records.isEmpty else { return }
         let cut = isAlone ? try cutTornRecord() : false
-        let records = cut ? Self.notice(Self.tornText) + records : records
+        let records = cut ? OutputLogBatch.notice(Self.tornText, at: .now) + records : records
         let start = lseek(descriptor, 0, SEEK_END)
         do {
             try WorkspaceDirectory.write(records, to: descriptor, name: ScriptSpecification.logFileName)
@@ -299,13 +299,6 @@ package struct OutputLogWriter: ~Copyable, Sendable {
     }
 
     package static let tornText = "A record that was not written whole is left out here."
-
-    private static func notice(_ text: String) -> [UInt8] {
-        var batch = OutputLogBatch()
-        batch.begin(at: .now)
-        batch.append(.standardError, text)
-        return batch.bytes
-    }
 
     /// A writer that died in the middle, or whose disk did, leaves half a record, which no reader is given.
     ///

@@ -37,11 +37,12 @@ package struct ControlGroup: Sendable {
         return group
     }
 
+    private var parentPath: String { String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
+
     /// Removes what earlier launchers left beside this group; for when the script has started.
     package func removeForgotten(now: Int64) {
-        let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-        for name in Self.directories(parent) where Self.isForgotten(name, now: now) {
-            _ = Self.remove(parent + "/" + name, depth: 0)
+        for name in Self.directories(parentPath) where Self.isForgotten(name, now: now) {
+            _ = Self.remove(parentPath + "/" + name, depth: 0)
         }
     }
 
@@ -122,9 +123,8 @@ package struct ControlGroup: Sendable {
 
     /// Hands whoever lives on to the launcher's own group, so that this one can be removed.
     package func release() {
-        let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
         for _ in 0..<10 where !remove() {
-            for member in members { Self.write(String(member), to: parent + "/cgroup.procs") }
+            for member in members { Self.write(String(member), to: parentPath + "/cgroup.procs") }
         }
     }
 
@@ -139,15 +139,11 @@ package struct ControlGroup: Sendable {
     }
 
     private static func directories(_ path: String) -> [String] {
-        guard let entries = unsafe opendir(path) else { return [] }
-        defer { unsafe closedir(entries) }
         var names: [String] = []
-        while let entry = unsafe readdir(entries) {
-            guard unsafe entry.pointee.d_type == UInt8(DT_DIR) else { continue }
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
+        let directory = unsafe clinux_open(path, O_RDONLY | O_DIRECTORY, 0)
+        DirectoryEntries.forEach(takingOver: directory) { _, name, isDirectory in
+            if isDirectory { names.append(name) }
+            return true
         }
         return names
     }

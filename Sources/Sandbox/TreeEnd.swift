@@ -23,14 +23,14 @@ package enum TreeEnd {
         kill: () -> Void,
         reap: () -> Bool
     ) -> [ProcessTable.Row] {
-        let end = now + milliseconds
+        let end = MonotonicTime.milliseconds + milliseconds
         // A fork bomb wants all of the machine; where we may, we go first.
         _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -20)
         while true {
             group?.kill()
             kill()
             guard reap() || group?.isPopulated == true else { return [] }
-            guard now < end else { return living(in: group) }
+            guard MonotonicTime.milliseconds < end else { return living(in: group) }
             var waiting = pollfd(fd: signals, events: Int16(POLLIN), revents: 0)
             if unsafe poll(&waiting, 1, 10) > 0 { _ = clinux_next_signal(signals) }
         }
@@ -42,11 +42,5 @@ package enum TreeEnd {
         let members = Set(group?.members ?? []).subtracting(living.map(\.processID))
         living += rows.filter { members.contains($0.processID) && !$0.isDead }
         return living
-    }
-
-    private static var now: Int64 {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 }

@@ -42,6 +42,15 @@ final class IsolationMutex: Sendable {
         var signals: [Int: OneShotSignal] = [:]
         /// Of those who wait: the next change of whom they wait for.
         var changes: [Int: OneShotSignal] = [:]
+
+        mutating func newMember(_ specification: ScriptSpecification) -> IsolationLock.Member {
+            nextID += 1
+            return IsolationLock.Member(
+                id: nextID,
+                taskID: specification.taskID,
+                fullIsolation: specification.fullIsolation
+            )
+        }
     }
 
     private let state = Mutex(State())
@@ -49,12 +58,7 @@ final class IsolationMutex: Sendable {
     /// What a script found running after a restart holds.
     func hold(_ specification: ScriptSpecification) -> Holding {
         state.withLock { state in
-            state.nextID += 1
-            let member = IsolationLock.Member(
-                id: state.nextID,
-                taskID: specification.taskID,
-                fullIsolation: specification.fullIsolation
-            )
+            let member = state.newMember(specification)
             state.locks[specification.mutexName, default: IsolationLock()].hold(member)
             return Holding(name: specification.mutexName, id: member.id)
         }
@@ -80,12 +84,7 @@ final class IsolationMutex: Sendable {
     /// Takes a place in the queue, at once: those who come later are behind it.
     func enter(_ specification: ScriptSpecification) -> Place {
         state.withLock { state in
-            state.nextID += 1
-            let member = IsolationLock.Member(
-                id: state.nextID,
-                taskID: specification.taskID,
-                fullIsolation: specification.fullIsolation
-            )
+            let member = state.newMember(specification)
             let signal = OneShotSignal()
             if state.locks[specification.mutexName, default: IsolationLock()].request(member) {
                 signal.fire()

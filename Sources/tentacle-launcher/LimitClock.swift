@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import LauncherProtocol
+internal import Sandbox
 
 /// Looks after what nothing tells of: limits of time and of the size of a workspace, and when the start is long over.
 struct LimitClock {
@@ -49,11 +50,7 @@ struct LimitClock {
             "The script's working directory holds more than its quota of \(ByteCountText.text(limits.workspaceBytes))."
     }
 
-    private static var now: Int64 {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-    }
+    private static var now: Int64 { MonotonicTime.milliseconds }
 }
 
 /// What the files below a directory take on the disk; links are not followed, other file systems not entered.
@@ -72,8 +69,7 @@ enum DirectorySize {
 
     /// Takes over the descriptor.
     private static func add(_ directory: Int32, _ device: dev_t, _ depth: Int, _ sum: inout Int64, _ limit: Int64) {
-        guard directory >= 0 else { return }
-        DirectoryEntries.forEach(takingOver: directory) { directory, name in
+        DirectoryEntries.forEach(takingOver: directory) { directory, name, _ in
             var facts = stat()
             guard unsafe fstatat(directory, name, &facts, AT_SYMLINK_NOFOLLOW) == 0, facts.st_dev == device else {
                 return true

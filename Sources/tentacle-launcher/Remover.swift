@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import LauncherProtocol
+internal import Sandbox
 
 /// Removes what is left of a workspace that its agent has given up.
 ///
@@ -36,32 +37,12 @@ enum Remover {
         let directory = unsafe openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard directory >= 0 else { return errno }
         var failure: Int32 = 0
-        DirectoryEntries.forEach(takingOver: directory) { directory, entry in
+        DirectoryEntries.forEach(takingOver: directory) { directory, entry, _ in
             let number = remove(entry, in: directory, depth + 1)
             if failure == 0 { failure = number }
             return true
         }
         if unsafe unlinkat(parent, name, AT_REMOVEDIR) == 0 { return 0 }
         return failure != 0 ? failure : errno
-    }
-}
-
-/// The entries of a directory that is open.
-enum DirectoryEntries {
-    /// Takes over the descriptor, which the body gets with each name but `.` and `..`; until it says false.
-    static func forEach(takingOver directory: Int32, _ body: (Int32, String) -> Bool) {
-        guard let entries = unsafe fdopendir(directory) else {
-            close(directory)
-            return
-        }
-        defer { unsafe closedir(entries) }
-        // A copy of a descriptor reads on where the last one stopped.
-        unsafe rewinddir(entries)
-        while let entry = unsafe readdir(entries) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-            }
-            guard name == "." || name == ".." || body(directory, name) else { return }
-        }
     }
 }
