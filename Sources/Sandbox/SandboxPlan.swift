@@ -65,7 +65,7 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
 
     package init(policy: SandboxPolicy, privileges: SandboxPrivileges, command: SandboxedCommand) {
         self.command = command
-        ownNamespaces = policy == .standard && privileges.canMakeNamespaces
+        ownNamespaces = policy.processes.ownNamespace && privileges.canMakeNamespaces
         keeperOperations = [.adoptOrphans, .holdClaim]
         // The mount namespace is cut off before the first mount, or the host would see our /proc.
         if ownNamespaces { keeperOperations += [.keepMountsInside, .mountProc, .numberProcessesFromOurs] }

@@ -100,8 +100,8 @@ struct LauncherSettings {
     }
 
     private mutating func setPolicy(_ name: String) throws(LauncherProtocolError) {
-        guard let policy = SandboxPolicy(rawValue: name) else {
-            throw LauncherProtocolError("unknown policy \(name); known are none and standard")
+        guard let policy = SandboxPolicy.profiles.first(where: { $0.name == name }) else {
+            throw LauncherProtocolError("unknown policy \(name); known are none, standard and strict")
         }
         self.policy = policy
     }

@@ -82,7 +82,7 @@ extension Supervisor {
             _ = group?.remove()
             return
         }
-        if case .exited = outcome, !settings.policy.endsLeftOvers { return releaseTree() }
+        if case .exited = outcome, settings.policy.processes.background { return releaseTree() }
         if survivors.isEmpty { killTree() }
         _ = group?.remove()
     }

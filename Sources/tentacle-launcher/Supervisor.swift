@@ -122,7 +122,9 @@ struct Supervisor: ~Copyable {
         } catch {
             perform(machine.startFailed(systemErrorText(error.number)), directory, log)
         }
-        if settings.policy == .standard, !plan.ownNamespaces { missing.append("a PID namespace (no CAP_SYS_ADMIN)") }
+        if settings.policy.processes.ownNamespace, !plan.ownNamespaces {
+            missing.append("a PID namespace (no CAP_SYS_ADMIN)")
+        }
         say(missing, log)
     }
 

@@ -38,7 +38,7 @@ import Testing
 
     @Test(
         "without privileges, or without a sandbox, the script starts directly",
-        arguments: [(SandboxPolicy.standard, false), (.none, true), (.none, false)]
+        arguments: [(SandboxPolicy.standard, false), (SandboxPolicy.none, true), (SandboxPolicy.none, false)]
     )
     func direct(policy: SandboxPolicy, canMakeNamespaces: Bool) {
         let plan = SandboxPlan(
