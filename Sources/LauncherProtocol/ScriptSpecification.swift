@@ -19,6 +19,11 @@ package struct ScriptSpecification: Equatable, Sendable {
     /// What bash gets after the path of the script, already split.
     package var arguments: [String]
     package var environment: [String: String]
+    /// The policy that the agent's configuration names; the machine's file may say otherwise.
+    package var sandbox: String?
+    package var instance: String?
+    /// The agent's own files, to be hidden from the script.
+    package var protected: [String] = []
 
     package init(
         ticket: ScriptTicketName,
@@ -48,6 +53,8 @@ package struct ScriptSpecification: Equatable, Sendable {
             .init("fullIsolation", .bool(fullIsolation)), .init("mutexName", .string(mutexName)),
             .init("mutexTimeoutMilliseconds", .optional(mutexTimeoutMilliseconds)),
             .init("arguments", .array(arguments.map { .string($0) })), .init("environment", .object(variables)),
+            .init("sandbox", .optional(sandbox)), .init("instance", .optional(instance)),
+            .init("protected", .array(protected.map { .string($0) })),
         ]).encoded() + [0x0A]
     }
 
@@ -70,6 +77,9 @@ package struct ScriptSpecification: Equatable, Sendable {
         self.arguments = arguments.compactMap(\.string)
         self.environment = [:]
         for variable in variables { environment[variable.name] = variable.value.string }
+        sandbox = json["sandbox"]?.string
+        instance = json["instance"]?.string
+        protected = json["protected"]?.array?.compactMap(\.string) ?? []
         guard self.arguments.count == arguments.count else {
             throw LauncherProtocolError("an argument in script.json is not a string")
         }
