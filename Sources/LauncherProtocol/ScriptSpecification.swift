@@ -19,6 +19,12 @@ package struct ScriptSpecification: Equatable, Sendable {
     /// What bash gets after the path of the script, already split.
     package var arguments: [String]
     package var environment: [String: String]
+    /// The policy that the agent's configuration names; the launcher's machine has the last word.
+    package var sandbox: String?
+    /// The agent's.
+    package var instance: String?
+    /// Files of the agent's own, which a sandbox hides.
+    package var protectedPaths: [String]
 
     package init(
         ticket: ScriptTicketName,
@@ -28,7 +34,10 @@ package struct ScriptSpecification: Equatable, Sendable {
         mutexName: String,
         mutexTimeoutMilliseconds: Int64?,
         arguments: [String],
-        environment: [String: String]
+        environment: [String: String],
+        sandbox: String? = nil,
+        instance: String? = nil,
+        protectedPaths: [String] = []
     ) {
         self.ticket = ticket.description
         self.service = service
@@ -38,17 +47,26 @@ package struct ScriptSpecification: Equatable, Sendable {
         self.mutexTimeoutMilliseconds = mutexTimeoutMilliseconds
         self.arguments = arguments
         self.environment = environment
+        self.sandbox = sandbox
+        self.instance = instance
+        self.protectedPaths = protectedPaths
     }
 
     package func encoded() -> [UInt8] {
         let variables = environment.sorted { $0.key < $1.key }.map { JSONText.Member($0.key, .string($0.value)) }
-        return JSONText.object([
+        var members: [JSONText.Member] = [
             .init("version", .integer(Self.version)), .init("ticket", .string(ticket)),
             .init("service", .integer(service)), .init("taskId", .string(taskID)),
             .init("fullIsolation", .bool(fullIsolation)), .init("mutexName", .string(mutexName)),
             .init("mutexTimeoutMilliseconds", .optional(mutexTimeoutMilliseconds)),
             .init("arguments", .array(arguments.map { .string($0) })), .init("environment", .object(variables)),
-        ]).encoded() + [0x0A]
+        ]
+        if let sandbox { members.append(.init("sandbox", .string(sandbox))) }
+        if let instance { members.append(.init("instance", .string(instance))) }
+        if !protectedPaths.isEmpty {
+            members.append(.init("protected", .array(protectedPaths.map { .string($0) })))
+        }
+        return JSONText.object(members).encoded() + [0x0A]
     }
 
     package init(bytes: [UInt8]) throws(LauncherProtocolError) {
@@ -73,5 +91,19 @@ package struct ScriptSpecification: Equatable, Sendable {
         guard self.arguments.count == arguments.count else {
             throw LauncherProtocolError("an argument in script.json is not a string")
         }
+        sandbox = try Self.text(json, "sandbox")
+        instance = try Self.text(json, "instance")
+        let paths = json["protected"] ?? .array([])
+        protectedPaths = paths.array?.compactMap(\.string) ?? []
+        guard paths.array?.count == protectedPaths.count else {
+            throw LauncherProtocolError("protected in script.json is not a list of strings")
+        }
+    }
+
+    /// One of those that may be absent; of another type it must not pass for absent.
+    private static func text(_ json: JSONText, _ name: String) throws(LauncherProtocolError) -> String? {
+        guard let value = json[name], value != .null else { return nil }
+        guard let text = value.string else { throw LauncherProtocolError("\(name) in script.json is not a string") }
+        return text
     }
 }

@@ -69,8 +69,16 @@ enum Launcher {
         connection.answer(.started)
         connection.close()
         Journal.scriptBegan(specification)
+        var policy = SandboxPolicy.none
+        var refusal: String?
+        do throws(LauncherProtocolError) {
+            policy = try settings.policy(for: specification, in: workspace.work)
+        } catch {
+            refusal = error.description
+        }
         var supervisor = Supervisor(
             settings: settings,
+            policy: policy,
             ticket: ticket,
             directoryPath: workspace.path,
             specification: specification,
@@ -79,7 +87,11 @@ enum Launcher {
             claim: claim.descriptor,
             logLength: log.length
         )
-        supervisor.run(workspace.directory, log)
+        if let refusal {
+            supervisor.refuse(refusal, workspace.directory, log)
+        } else {
+            supervisor.run(workspace.directory, log)
+        }
         claim.release()
     }
 }

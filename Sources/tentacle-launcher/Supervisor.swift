@@ -14,6 +14,7 @@ struct Supervisor: ~Copyable {
     private static let serviceManager: Int32 = 1
 
     let settings: LauncherSettings
+    let policy: SandboxPolicy
     let ticket: ScriptTicketName
     let directoryPath: String
     let specification: ScriptSpecification
@@ -42,6 +43,7 @@ struct Supervisor: ~Copyable {
 
     init(
         settings: LauncherSettings,
+        policy: SandboxPolicy,
         ticket: ScriptTicketName,
         directoryPath: String,
         specification: ScriptSpecification,
@@ -51,6 +53,7 @@ struct Supervisor: ~Copyable {
         logLength: Int64
     ) {
         self.settings = settings
+        self.policy = policy
         quota = OutputLogQuota(limits: settings.limits.log, written: logLength)
         let password = specification.environment["TentacleProxyPassword"]
         let mask = SecretMask(password.map { [$0] } ?? [])
@@ -106,7 +109,7 @@ struct Supervisor: ~Copyable {
             environment: specification.environment,
             directory: directoryPath
         )
-        let plan = SandboxPlan(policy: settings.policy, privileges: .current, command: command)
+        let plan = SandboxPlan(policy: policy, privileges: .current, command: command)
         var missing: [String] = []
         do throws(SandboxFailure) {
             makeGroup(directory, &missing)
@@ -122,7 +125,7 @@ struct Supervisor: ~Copyable {
         } catch {
             perform(machine.startFailed(systemErrorText(error.number)), directory, log)
         }
-        if settings.policy.processes.ownNamespace, !plan.ownNamespaces {
+        if policy.processes.ownNamespace, !plan.ownNamespaces {
             missing.append("a PID namespace (no CAP_SYS_ADMIN)")
         }
         say(missing, log)
