@@ -139,7 +139,7 @@ package struct MachineSettings: Equatable, Sendable {
 
     private mutating func readRules(_ entry: TOMLEntry, _ reader: inout SettingsReader) {
         guard case .tables(let tables) = entry.value.kind else {
-            return reader.refuse(entry, "a table of several: [[rule]]")
+            return reader.refuse(entry, "a list of tables, each with the header [[rule]]")
         }
         guard tables.count <= Self.maximumRules else {
             return reader.refuse(entry.line, "there are \(tables.count) rules; at most \(Self.maximumRules) are allowed")

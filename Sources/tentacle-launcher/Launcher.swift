@@ -9,14 +9,16 @@ enum Launcher {
         // First: a signal must find the supervisor's descriptor, never its default action.
         let signals = clinux_signal_descriptor()
         RequestConnection.fillStandardDescriptors()
+        let connection = RequestConnection.inherited()
         let settings: LauncherSettings
         do {
             settings = try LauncherSettings(arguments: Array(arguments.dropFirst()))
         } catch {
             complain("\(error)")
+            connection.refuse("\(error)")
             return 2
         }
-        let connection = RequestConnection.inherited()
+        if let problem = settings.fileProblem { complain("\(problem)") }
         do {
             switch try connection.readRequest() {
             case .start(let ticket): try start(ticket, settings, connection, signals: signals)

@@ -23,6 +23,10 @@ struct ScriptLimits {
 struct LauncherSettings {
     private var machine = MachineSettings()
     private var policies = PolicyDirectory()
+    /// What is wrong with the machine's file, of which nothing is used then.
+    ///
+    /// No script starts; one that runs can be cancelled all the same.
+    private(set) var fileProblem: LauncherProtocolError?
 
     /// Of the agents on this machine; a ticket is looked up in those that belong to who asks.
     var workDirectories: [String] { machine.workDirectories }
@@ -66,10 +70,14 @@ struct LauncherSettings {
             }
         }
         // The machine's file first, so that options go before it; without one of its own, the machine need not have it.
-        try readFile(file ?? MachineSettings.standardFile, isOptional: file == nil)
+        do throws(LauncherProtocolError) {
+            try readFile(file ?? MachineSettings.standardFile, isOptional: file == nil)
+        } catch {
+            fileProblem = error
+        }
         for (name, value) in options { try set(name, value) }
         guard !workDirectories.isEmpty else {
-            throw LauncherProtocolError("the work directory must be given as an absolute path with --work")
+            throw fileProblem ?? LauncherProtocolError("the work directory must be given as an absolute path with --work")
         }
     }
 
@@ -132,6 +140,7 @@ struct LauncherSettings {
         for script: ScriptSpecification,
         in work: String
     ) throws(LauncherProtocolError) -> SandboxPolicy {
+        if let fileProblem { throw fileProblem }
         let choice = machine.choose(
             MachineSettings.Script(
                 instance: script.instance,
@@ -191,7 +200,8 @@ struct LauncherSettings {
                 failure = error
             }
         }
-        throw failure
+        // A work directory that is missing here may be in that file.
+        throw fileProblem ?? failure
     }
 
     /// The same for one workspace, different from that of the same ticket in another work directory.

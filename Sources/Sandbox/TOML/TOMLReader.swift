@@ -237,7 +237,7 @@ package struct TOMLReader {
         let isSigned = isNegative || word.first == UInt8(ascii: "+")
         if isSigned { digits = digits.dropFirst() }
         var radix: Int64 = 10
-        if !isSigned, digits.count > 2, digits.first == UInt8(ascii: "0") {
+        if !isSigned, digits.count > 1, digits.first == UInt8(ascii: "0") {
             switch digits[digits.startIndex + 1] {
             case UInt8(ascii: "x"): radix = 16
             case UInt8(ascii: "o"): radix = 8
