@@ -142,7 +142,10 @@ package struct MachineSettings: Equatable, Sendable {
             return reader.refuse(entry, "a list of tables, each with the header [[rule]]")
         }
         guard tables.count <= Self.maximumRules else {
-            return reader.refuse(entry.line, "there are \(tables.count) rules; at most \(Self.maximumRules) are allowed")
+            return reader.refuse(
+                entry.line,
+                "there are \(tables.count) rules; at most \(Self.maximumRules) are allowed"
+            )
         }
         for table in tables {
             var rule = Rule(policyName: "", place: "\(reader.path):\(table.line)")

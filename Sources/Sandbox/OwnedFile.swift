@@ -33,7 +33,9 @@ package enum OwnedFile {
         var count = 0
         while count < bytes.count {
             let room = bytes.count - count
-            let some = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(file, $0.baseAddress?.advanced(by: count), room) }
+            let some = unsafe bytes.withUnsafeMutableBytes {
+                unsafe Glibc.read(file, $0.baseAddress?.advanced(by: count), room)
+            }
             if some < 0, errno == EINTR { continue }
             guard some >= 0 else { throw SettingsFileError(path, "cannot be read: \(errorText(errno))") }
             guard some > 0 else { break }

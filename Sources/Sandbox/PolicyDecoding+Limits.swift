@@ -24,7 +24,8 @@ extension PolicyDecoding {
                 reader.unknown(
                     entry,
                     in: " in [limits]",
-                    known: "memory, swap, processes, cpu, cpu-weight, io-weight, time, workspace, open-files, file-size, "
+                    known:
+                        "memory, swap, processes, cpu, cpu-weight, io-weight, time, workspace, open-files, file-size, "
                         + "core-size, address-space and locked-memory"
                 )
             }
@@ -94,9 +95,15 @@ extension PolicyDecoding {
     }
 
     private mutating func readCPU(_ entry: TOMLEntry) {
-        if Self.isUnlimited(entry) { return policy.limits.cpuPercent = nil }
+        if Self.isUnlimited(entry) {
+            policy.limits.cpuPercent = nil
+            return
+        }
         guard let percent = Self.percent(entry), (1...Self.maximumCPUPercent).contains(percent) else {
-            return reader.refuse(entry, "a part of one CPU from \"1%\" to \"\(Self.maximumCPUPercent)%\", \(Self.unlimited)")
+            return reader.refuse(
+                entry,
+                "a part of one CPU from \"1%\" to \"\(Self.maximumCPUPercent)%\", \(Self.unlimited)"
+            )
         }
         policy.limits.cpuPercent = percent
     }

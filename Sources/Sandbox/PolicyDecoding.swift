@@ -82,8 +82,12 @@ struct PolicyDecoding {
     private mutating func readUser(_ entry: TOMLEntry) {
         let text: String
         switch entry.value.kind {
-        case .string("launcher"): return policy.identity.user = .launcher
-        case .string("own"): return policy.identity.user = .own
+        case .string("launcher"):
+            policy.identity.user = .launcher
+            return
+        case .string("own"):
+            policy.identity.user = .own
+            return
         case .string(let name): text = name
         case .integer(let number): text = "\(number)"
         default: text = ""
@@ -126,7 +130,10 @@ struct PolicyDecoding {
     }
 
     private mutating func readCapabilities(_ entry: TOMLEntry) {
-        if case .string("all") = entry.value.kind { return policy.identity.capabilities = .all }
+        if case .string("all") = entry.value.kind {
+            policy.identity.capabilities = .all
+            return
+        }
         policy.identity.capabilities = .empty
         for number in capabilities(entry) { policy.identity.capabilities.insert(number) }
     }
@@ -165,7 +172,8 @@ struct PolicyDecoding {
                 reader.unknown(
                     entry,
                     in: " in [files]",
-                    known: "read-only-root, read-only, writable, hidden, visible, private-tmp, private-dev, devices and "
+                    known:
+                        "read-only-root, read-only, writable, hidden, visible, private-tmp, private-dev, devices and "
                         + "hide-agent"
                 )
             }
@@ -208,7 +216,9 @@ struct PolicyDecoding {
         for entry in table.entries {
             switch entry.key {
             case "filter":
-                if case .string(let text) = entry.value.kind, let filter = SandboxPolicy.SystemCalls.Filter(rawValue: text) {
+                if case .string(let text) = entry.value.kind,
+                    let filter = SandboxPolicy.SystemCalls.Filter(rawValue: text)
+                {
                     policy.systemCalls.filter = filter
                 } else {
                     reader.refuse(entry, "\"none\", \"standard\" or \"strict\"")
@@ -249,7 +259,8 @@ struct PolicyDecoding {
         guard (1...64).contains(name.utf8.count) else { return false }
         for byte in name.utf8 {
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): continue
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                continue
             default: return false
             }
         }
@@ -260,7 +271,8 @@ struct PolicyDecoding {
         for entry in table.entries {
             switch entry.key {
             case "access":
-                if case .string(let text) = entry.value.kind, let access = SandboxPolicy.Network.Access(rawValue: text) {
+                if case .string(let text) = entry.value.kind, let access = SandboxPolicy.Network.Access(rawValue: text)
+                {
                     policy.network.access = access
                 } else {
                     reader.refuse(entry, "\"host\", \"ports\" or \"none\"")

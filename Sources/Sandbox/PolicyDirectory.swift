@@ -19,7 +19,9 @@ package struct PolicyDirectory {
         var names: [String] = []
         let directory = try open()
         DirectoryEntries.forEach(takingOver: directory ?? -1) { _, file, _ in
-            if file.hasSuffix(Self.ending), !file.hasPrefix(".") { names.append(String(file.dropLast(Self.ending.count))) }
+            if file.hasSuffix(Self.ending), !file.hasPrefix(".") {
+                names.append(String(file.dropLast(Self.ending.count)))
+            }
             return true
         }
         return names.sorted()

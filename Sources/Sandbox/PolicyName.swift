@@ -7,7 +7,8 @@ package enum PolicyName {
         guard (1...maximumBytes).contains(name.utf8.count), name.utf8.first != UInt8(ascii: "-") else { return false }
         for byte in name.utf8 {
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"): continue
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+                continue
             default: return false
             }
         }

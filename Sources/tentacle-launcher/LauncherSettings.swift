@@ -77,7 +77,8 @@ struct LauncherSettings {
         }
         for (name, value) in options { try set(name, value) }
         guard !workDirectories.isEmpty else {
-            throw fileProblem ?? LauncherProtocolError("the work directory must be given as an absolute path with --work")
+            throw fileProblem
+                ?? LauncherProtocolError("the work directory must be given as an absolute path with --work")
         }
     }
 

@@ -52,17 +52,33 @@ import Testing
 
     static let size = "a number of bytes, or a text like \"512M\" that ends in K, M, G or T"
     static let refused: [(String, String)] = [
-        ("work = \"/srv\"", "1: work is a list of absolute paths, not \"/srv\""), ("work = [\"srv\"]", "1: work: \"srv\" is no absolute path"),
+        ("work = \"/srv\"", "1: work is a list of absolute paths, not \"/srv\""),
+        ("work = [\"srv\"]", "1: work: \"srv\" is no absolute path"),
         ("work = /srv", "1: expected a value: a text in quotes, a number, true, false, a list or a table"),
-        ("policy = \"Web\"", "1: policy is a policy's name: \(PolicyName.form), not \"Web\""), ("policy = 1", "1: policy is a policy's name: \(PolicyName.form), not 1"),
-        ("forbid = [\"../x\"]", "1: forbid: \"../x\" is no policy's name, which has \(PolicyName.form)"), ("forbid = \"none\"", "1: forbid is a list of policies' names, not \"none\""),
-        ("control-groups = true", "1: control-groups is \"auto\" or \"off\", not true"), ("log-limit = \"many\"", "1: log-limit is \(size), not \"many\""),
-        ("disk-reserve = -1", "1: disk-reserve is \(size), not -1"), ("workspace-quota = []", "1: workspace-quota is \(size), not a list"),
-        ("time-limit = \"1h\"", "1: time-limit is a number of seconds, not \"1h\""), ("time-limit = 3162240001", "1: time-limit is a number of seconds, not 3162240001"),
-        ("colour = 1", "1: unknown key colour; known are work, policy, forbid, control-groups, log-limit, disk-reserve, workspace-quota, time-limit and [[rule]]"),
-        ("\n[rule]\npolicy = \"web\"", "2: rule is a list of tables, each with the header [[rule]], not a table"), ("[[rule]]\nmutex = \"x\"", "1: a rule needs a policy: policy = \"NAME\""),
-        ("[[rule]]\npolicy = \"x\"\nhost = \"x\"", "3: unknown key host in [[rule]]; known are policy, instance, mutex, task and work"),
-        ("[[rule]]\npolicy = \"x\"\nmutex = 1", "3: mutex is a text, in which * stands for any text and ? for one character, not 1"),
+        ("policy = \"Web\"", "1: policy is a policy's name: \(PolicyName.form), not \"Web\""),
+        ("policy = 1", "1: policy is a policy's name: \(PolicyName.form), not 1"),
+        ("forbid = [\"../x\"]", "1: forbid: \"../x\" is no policy's name, which has \(PolicyName.form)"),
+        ("forbid = \"none\"", "1: forbid is a list of policies' names, not \"none\""),
+        ("control-groups = true", "1: control-groups is \"auto\" or \"off\", not true"),
+        ("log-limit = \"many\"", "1: log-limit is \(size), not \"many\""),
+        ("disk-reserve = -1", "1: disk-reserve is \(size), not -1"),
+        ("workspace-quota = []", "1: workspace-quota is \(size), not a list"),
+        ("time-limit = \"1h\"", "1: time-limit is a number of seconds, not \"1h\""),
+        ("time-limit = 3162240001", "1: time-limit is a number of seconds, not 3162240001"),
+        (
+            "colour = 1",
+            "1: unknown key colour; known are work, policy, forbid, control-groups, log-limit, disk-reserve, workspace-quota, time-limit and [[rule]]"
+        ),
+        ("\n[rule]\npolicy = \"web\"", "2: rule is a list of tables, each with the header [[rule]], not a table"),
+        ("[[rule]]\nmutex = \"x\"", "1: a rule needs a policy: policy = \"NAME\""),
+        (
+            "[[rule]]\npolicy = \"x\"\nhost = \"x\"",
+            "3: unknown key host in [[rule]]; known are policy, instance, mutex, task and work"
+        ),
+        (
+            "[[rule]]\npolicy = \"x\"\nmutex = 1",
+            "3: mutex is a text, in which * stands for any text and ? for one character, not 1"
+        ),
         ("[[rule]]\npolicy = \"X\"", "2: policy is a policy's name: \(PolicyName.form), not \"X\""),
         ("[[rule]]\npolicy = \"x\"\n\npolicy = \"y\"", "4: policy is already there, on line 2"),
     ]
@@ -108,7 +124,8 @@ import Testing
 
     static let choices: [(MachineSettings.Script, String)] = [
         (script(), "strict"), (script(named: "none"), "strict"), (script(instance: nil, named: "none"), "second"),
-        (script(instance: "tentacle"), "second"), (script(task: "ServerTasks-112"), "second"), (script(work: "/srv/Work"), "second"),
+        (script(instance: "tentacle"), "second"), (script(task: "ServerTasks-112"), "second"),
+        (script(work: "/srv/Work"), "second"),
         (script(mutex: "RunningScript"), "standard"), (script(mutex: "RunningScript", named: "web"), "web"),
     ]
 
@@ -155,10 +172,14 @@ import Testing
         "patterns match whole texts",
         arguments: [
             ("", "", true), ("", "a", false), ("a", "a", true), ("a", "b", false), ("a", "ab", false), ("*", "", true),
-            ("*", "anything", true), ("?", "", false), ("?", "a", true), ("?", "ä", true), ("??", "ä", false), ("?", "😀", true),
-            ("a*", "a", true), ("a*", "ba", false), ("*a", "bca", true), ("*a", "ab", false), ("a*b*c", "a1b2b3c", true),
-            ("a*b*c", "a1b2b3", false), ("*ab", "aab", true), ("a**b", "ab", true), ("a?*", "a", false), ("a?*", "ab", true),
-            ("[a]", "a", false), ("[a]", "[a]", true), ("deploy-*", "deploy-", true), ("A", "a", false), ("*?", "ä", true),
+            ("*", "anything", true), ("?", "", false), ("?", "a", true), ("?", "ä", true), ("??", "ä", false),
+            ("?", "😀", true),
+            ("a*", "a", true), ("a*", "ba", false), ("*a", "bca", true), ("*a", "ab", false),
+            ("a*b*c", "a1b2b3c", true),
+            ("a*b*c", "a1b2b3", false), ("*ab", "aab", true), ("a**b", "ab", true), ("a?*", "a", false),
+            ("a?*", "ab", true),
+            ("[a]", "a", false), ("[a]", "[a]", true), ("deploy-*", "deploy-", true), ("A", "a", false),
+            ("*?", "ä", true),
         ]
     )
     func matches(pattern: String, text: String, isMatch: Bool) {

@@ -78,13 +78,17 @@ import Testing
         }
     }
 
-    @Test("a file that somebody else can write is refused, and so is one in such a directory", arguments: [0o664, 0o646])
+    @Test(
+        "a file that somebody else can write is refused, and so is one in such a directory",
+        arguments: [0o664, 0o646]
+    )
     func writable(mode: mode_t) throws {
         try Self.with { path in
             let directory = PolicyDirectory(path: path)
             let file = path + "/web.toml"
             try Self.write("", to: file)
-            let text = "must be writable by nobody but its owner, or others could change what scripts may do: chmod go-w"
+            let text =
+                "must be writable by nobody but its owner, or others could change what scripts may do: chmod go-w"
             try #require(chmod(file, mode) == 0)
             #expect(Self.problem(directory, "web") == "\(file): \(text) \(file)")
             try #require(chmod(file, 0o644) == 0 && chmod(path, mode | 0o111) == 0)
@@ -115,7 +119,9 @@ import Testing
             symlink(path + "/file", path + "/link.toml")
             mkfifo(path + "/fifo.toml", 0o600)
             mkdir(path + "/folder.toml", 0o755)
-            #expect(Self.problem(directory, "link") == "\(path)/link.toml: is a link; settings are read from a file itself")
+            #expect(
+                Self.problem(directory, "link") == "\(path)/link.toml: is a link; settings are read from a file itself"
+            )
             #expect(Self.problem(directory, "fifo") == "\(path)/fifo.toml: is no ordinary file")
             #expect(Self.problem(directory, "folder") == "\(path)/folder.toml: is no ordinary file")
             symlink(path, path + "-link")

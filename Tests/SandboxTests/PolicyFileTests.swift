@@ -173,51 +173,119 @@ import Testing
 
     static let size = "a size of bytes like 4096 or \"512M\" (K, M, G or T)"
     static let refused: [(String, String)] = [
-        ("base = \"web\"", "1: base is \"none\", \"standard\" or \"strict\", not \"web\""), ("base = 1", "1: base is \"none\", \"standard\" or \"strict\", not 1"),
-        ("x = 1", "1: unknown key x; known are description, base, require, [processes], [identity], [files], [system-calls], [network] and [limits]"),
-        ("[network]\nhost = 1", "2: unknown key host in [network]; known are access, connect, listen, udp and abstract-sockets"),
-        ("[processes]\nx = 1", "2: unknown key x in [processes]; known are namespace, background, own-ipc and own-hostname"),
-        ("[identity]\nx = 1", "2: unknown key x in [identity]; known are user, groups, no-new-privileges, capabilities, add-capabilities and drop-capabilities"),
-        ("[files]\n\"a b\" = 1", "2: unknown key \"a b\" in [files]; known are read-only-root, read-only, writable, hidden, visible, private-tmp, private-dev, devices and hide-agent"),
-        ("[system-calls]\nx = 1", "2: unknown key x in [system-calls]; known are filter, allow, deny and foreign-architectures"),
-        ("[limits]\nx = 1", "2: unknown key x in [limits]; known are memory, swap, processes, cpu, cpu-weight, io-weight, time, workspace, open-files, file-size, core-size, address-space and locked-memory"),
-        ("files = 1", "1: files is a table: [files], not 1"), ("[[limits]]", "1: limits is a table: [limits], not several tables"),
-        ("require = \"yes\"", "1: require is true or false, not \"yes\""), ("description = 1", "1: description is a text, not 1"),
+        ("base = \"web\"", "1: base is \"none\", \"standard\" or \"strict\", not \"web\""),
+        ("base = 1", "1: base is \"none\", \"standard\" or \"strict\", not 1"),
+        (
+            "x = 1",
+            "1: unknown key x; known are description, base, require, [processes], [identity], [files], [system-calls], [network] and [limits]"
+        ),
+        (
+            "[network]\nhost = 1",
+            "2: unknown key host in [network]; known are access, connect, listen, udp and abstract-sockets"
+        ),
+        (
+            "[processes]\nx = 1",
+            "2: unknown key x in [processes]; known are namespace, background, own-ipc and own-hostname"
+        ),
+        (
+            "[identity]\nx = 1",
+            "2: unknown key x in [identity]; known are user, groups, no-new-privileges, capabilities, add-capabilities and drop-capabilities"
+        ),
+        (
+            "[files]\n\"a b\" = 1",
+            "2: unknown key \"a b\" in [files]; known are read-only-root, read-only, writable, hidden, visible, private-tmp, private-dev, devices and hide-agent"
+        ),
+        (
+            "[system-calls]\nx = 1",
+            "2: unknown key x in [system-calls]; known are filter, allow, deny and foreign-architectures"
+        ),
+        (
+            "[limits]\nx = 1",
+            "2: unknown key x in [limits]; known are memory, swap, processes, cpu, cpu-weight, io-weight, time, workspace, open-files, file-size, core-size, address-space and locked-memory"
+        ),
+        ("files = 1", "1: files is a table: [files], not 1"),
+        ("[[limits]]", "1: limits is a table: [limits], not several tables"),
+        ("require = \"yes\"", "1: require is true or false, not \"yes\""),
+        ("description = 1", "1: description is a text, not 1"),
         ("description = \"a\\nb\"", "1: description is one line of at most 4095 bytes, not \"a\\nb\""),
         ("identity.user = \"a:b\"", "1: user is a user's name or number, \"own\" or \"launcher\", not \"a:b\""),
         ("identity.user = -1", "1: user is a user's name or number, \"own\" or \"launcher\", not -1"),
         ("identity.user = 4294967295", "1: user is a user's name or number, \"own\" or \"launcher\", not 4294967295"),
         ("identity.user = \"007\"", "1: user is a user's name or number, \"own\" or \"launcher\", not \"007\""),
         ("identity.groups = \"a\"", "1: groups is a list of groups' names or numbers, not \"a\""),
-        ("identity.groups = [\n\"a b\"]", "2: groups: \"a b\" is no group's name or number"), ("identity.groups = [true]", "1: groups is a list of groups' names or numbers, not true"),
-        ("identity.capabilities = \"none\"", "1: capabilities is a list of capabilities' names, or \"all\", not \"none\""),
+        ("identity.groups = [\n\"a b\"]", "2: groups: \"a b\" is no group's name or number"),
+        ("identity.groups = [true]", "1: groups is a list of groups' names or numbers, not true"),
+        (
+            "identity.capabilities = \"none\"",
+            "1: capabilities is a list of capabilities' names, or \"all\", not \"none\""
+        ),
         ("identity.add-capabilities = \"all\"", "1: add-capabilities is a list of capabilities' names, not \"all\""),
-        ("identity.drop-capabilities = [\"NET\"]", "1: drop-capabilities: there is no capability \"NET\"; known are \(CapabilitySet.names.joined(separator: ", "))"),
-        ("files.hidden = \"/a\"", "1: hidden is a list of absolute paths, not \"/a\""), ("files.hidden = [\n\n1]", "3: hidden is a list of absolute paths, not 1"),
-        ("files.hidden = [\"a\"]", "1: hidden: \"a\" is no absolute path"), ("files.hidden = [\"\"]", "1: hidden: \"\" is no absolute path"),
-        ("files.writable = [\"/a/../b\"]", "1: writable: \"/a/../b\" must be without . and .. parts"), ("files.read-only = [\"/.\"]", "1: read-only: \"/.\" must be without . and .. parts"),
-        ("files.read-only = [\"/\"]", "1: read-only: \"/\" cannot be listed; read-only-root is for everything"), ("files.hidden = [\"/a//b\"]", "1: hidden: \"/a//b\" has an empty part"),
+        (
+            "identity.drop-capabilities = [\"NET\"]",
+            "1: drop-capabilities: there is no capability \"NET\"; known are \(CapabilitySet.names.joined(separator: ", "))"
+        ),
+        ("files.hidden = \"/a\"", "1: hidden is a list of absolute paths, not \"/a\""),
+        ("files.hidden = [\n\n1]", "3: hidden is a list of absolute paths, not 1"),
+        ("files.hidden = [\"a\"]", "1: hidden: \"a\" is no absolute path"),
+        ("files.hidden = [\"\"]", "1: hidden: \"\" is no absolute path"),
+        ("files.writable = [\"/a/../b\"]", "1: writable: \"/a/../b\" must be without . and .. parts"),
+        ("files.read-only = [\"/.\"]", "1: read-only: \"/.\" must be without . and .. parts"),
+        ("files.read-only = [\"/\"]", "1: read-only: \"/\" cannot be listed; read-only-root is for everything"),
+        ("files.hidden = [\"/a//b\"]", "1: hidden: \"/a//b\" has an empty part"),
         ("files.hidden = [\"/a\\u0000\"]", "1: hidden is a list of absolute paths, not \"/a\\u0000\""),
-        ("files.devices = [\"/srv\"]", "1: devices: \"/srv\" is not below /dev"), ("files.visible = [\"/run/tentacle/x\"]", "1: visible: \"/run/tentacle/x\" lies below /run/tentacle, which the base hides; only /run/tentacle itself can be made visible"),
+        ("files.devices = [\"/srv\"]", "1: devices: \"/srv\" is not below /dev"),
+        (
+            "files.visible = [\"/run/tentacle/x\"]",
+            "1: visible: \"/run/tentacle/x\" lies below /run/tentacle, which the base hides; only /run/tentacle itself can be made visible"
+        ),
         ("[files]\nvisible = [\"/a\"]\nhidden = [\"/a\"]", "2: visible: \"/a\" is also in hidden"),
         ("system-calls.filter = \"all\"", "1: filter is \"none\", \"standard\" or \"strict\", not \"all\""),
-        ("system-calls.allow = [\"Ptrace\"]", "1: allow: \"Ptrace\" is no system call's name, which has lower-case letters, digits and _"),
-        ("system-calls.deny = [\"\"]", "1: deny: \"\" is no system call's name, which has lower-case letters, digits and _"),
+        (
+            "system-calls.allow = [\"Ptrace\"]",
+            "1: allow: \"Ptrace\" is no system call's name, which has lower-case letters, digits and _"
+        ),
+        (
+            "system-calls.deny = [\"\"]",
+            "1: deny: \"\" is no system call's name, which has lower-case letters, digits and _"
+        ),
         ("network.access = \"all\"", "1: access is \"host\", \"ports\" or \"none\", not \"all\""),
-        ("network = { access = \"ports\", connect = [0] }", "1: connect is a list of ports from 1 to 65535, not 0"), ("network = { access = \"ports\", listen = [65536] }", "1: listen is a list of ports from 1 to 65535, not 65536"),
-        ("network = { access = \"ports\", listen = 1 }", "1: listen is a list of ports, not 1"), ("[network]\nconnect = [443]", "2: connect needs access = \"ports\"; with \"host\" it has no effect"),
+        ("network = { access = \"ports\", connect = [0] }", "1: connect is a list of ports from 1 to 65535, not 0"),
+        (
+            "network = { access = \"ports\", listen = [65536] }",
+            "1: listen is a list of ports from 1 to 65535, not 65536"
+        ),
+        ("network = { access = \"ports\", listen = 1 }", "1: listen is a list of ports, not 1"),
+        ("[network]\nconnect = [443]", "2: connect needs access = \"ports\"; with \"host\" it has no effect"),
         ("[network]\naccess = \"none\"\nudp = true", "3: udp needs access = \"ports\"; with \"none\" it has no effect"),
-        ("limits.memory = \"2X\"", "1: memory is a size from 1M on like 4096 or \"512M\" (K, M, G or T), \"1%\" to \"100%\" of the machine's, or 0 for no limit, not \"2X\""),
-        ("limits.memory = \"101%\"", "1: memory is a size from 1M on like 4096 or \"512M\" (K, M, G or T), \"1%\" to \"100%\" of the machine's, or 0 for no limit, not \"101%\""),
-        ("limits.memory = 1048575", "1: memory is a size from 1M on like 4096 or \"512M\" (K, M, G or T), \"1%\" to \"100%\" of the machine's, or 0 for no limit, not 1048575"),
+        (
+            "limits.memory = \"2X\"",
+            "1: memory is a size from 1M on like 4096 or \"512M\" (K, M, G or T), \"1%\" to \"100%\" of the machine's, or 0 for no limit, not \"2X\""
+        ),
+        (
+            "limits.memory = \"101%\"",
+            "1: memory is a size from 1M on like 4096 or \"512M\" (K, M, G or T), \"1%\" to \"100%\" of the machine's, or 0 for no limit, not \"101%\""
+        ),
+        (
+            "limits.memory = 1048575",
+            "1: memory is a size from 1M on like 4096 or \"512M\" (K, M, G or T), \"1%\" to \"100%\" of the machine's, or 0 for no limit, not 1048575"
+        ),
         ("limits.swap = -1", "1: swap is \(size), \"1%\" to \"100%\" of the machine's, or \"unlimited\", not -1"),
-        ("limits.swap = \"0%\"", "1: swap is \(size), \"1%\" to \"100%\" of the machine's, or \"unlimited\", not \"0%\""),
-        ("limits.processes = 4194305", "1: processes is a number from 1 to 4194304, or 0 for no limit, not 4194305"), ("limits.processes = \"5\"", "1: processes is a number from 1 to 4194304, or 0 for no limit, not \"5\""),
-        ("limits.cpu = 150", "1: cpu is a part of one CPU from \"1%\" to \"100000%\", or \"unlimited\", not 150"), ("limits.cpu = \"0%\"", "1: cpu is a part of one CPU from \"1%\" to \"100000%\", or \"unlimited\", not \"0%\""),
-        ("limits.cpu-weight = 0", "1: cpu-weight is a number from 1 to 10000 (others have 100), not 0"), ("limits.io-weight = 10001", "1: io-weight is a number from 1 to 10000 (others have 100), not 10001"),
-        ("limits.time = -1", "1: time is a number from 1 to 3162240000, or 0 for no limit, not -1"), ("limits.open-files = 15", "1: open-files is a number from 16 to 1073741824, or 0 for no limit, not 15"),
-        ("limits.workspace = \"1 thing\"", "1: workspace is \(size), or 0 for no limit, not \"1 thing\""), ("limits.core-size = true", "1: core-size is \(size), or \"unlimited\", not true"),
-        ("base = \"strict\n", "1: a text without its closing quote"), ("\nbase = strict", "2: a text stands in quotes: \"strict\""),
+        (
+            "limits.swap = \"0%\"",
+            "1: swap is \(size), \"1%\" to \"100%\" of the machine's, or \"unlimited\", not \"0%\""
+        ),
+        ("limits.processes = 4194305", "1: processes is a number from 1 to 4194304, or 0 for no limit, not 4194305"),
+        ("limits.processes = \"5\"", "1: processes is a number from 1 to 4194304, or 0 for no limit, not \"5\""),
+        ("limits.cpu = 150", "1: cpu is a part of one CPU from \"1%\" to \"100000%\", or \"unlimited\", not 150"),
+        ("limits.cpu = \"0%\"", "1: cpu is a part of one CPU from \"1%\" to \"100000%\", or \"unlimited\", not \"0%\""),
+        ("limits.cpu-weight = 0", "1: cpu-weight is a number from 1 to 10000 (others have 100), not 0"),
+        ("limits.io-weight = 10001", "1: io-weight is a number from 1 to 10000 (others have 100), not 10001"),
+        ("limits.time = -1", "1: time is a number from 1 to 3162240000, or 0 for no limit, not -1"),
+        ("limits.open-files = 15", "1: open-files is a number from 16 to 1073741824, or 0 for no limit, not 15"),
+        ("limits.workspace = \"1 thing\"", "1: workspace is \(size), or 0 for no limit, not \"1 thing\""),
+        ("limits.core-size = true", "1: core-size is \(size), or \"unlimited\", not true"),
+        ("base = \"strict\n", "1: a text without its closing quote"),
+        ("\nbase = strict", "2: a text stands in quotes: \"strict\""),
     ]
 
     @Test("what is wrong is refused with its line and what is allowed", arguments: refused)
@@ -236,7 +304,9 @@ import Testing
 
     @Test("a list has a limit")
     func lists() {
-        func list(_ count: Int) -> String { "files.hidden = [\((1...count).map { "\"/\($0)\"" }.joined(separator: ","))]" }
+        func list(_ count: Int) -> String {
+            "files.hidden = [\((1...count).map { "\"/\($0)\"" }.joined(separator: ","))]"
+        }
         #expect(Self.problems(list(256)) == [])
         #expect(Self.problems(list(257)) == ["/p/web.toml:1: hidden has 257 values; at most 256 are allowed"])
         let long = String(repeating: "x", count: SettingsReader.maximumTextBytes - 1)

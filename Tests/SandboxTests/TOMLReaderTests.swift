@@ -36,7 +36,10 @@ private func flat(_ value: TOMLValue, _ name: String) -> [String] {
         Case("\"a b\" = 1\n'c\"' = 2\n\"\" = 3", ["a b=1", "c\"=2", "=3"]),
         Case("a.b . \"c d\" = 1\na.e = 2", ["a={}", "a.b={}", "a.b.c d=1", "a.e=2"]),
         // Numbers.
-        Case("a = [0, +99, -17, 1_000, -0, +0]", ["a=[]", "a[0]=0", "a[1]=99", "a[2]=-17", "a[3]=1000", "a[4]=0", "a[5]=0"]),
+        Case(
+            "a = [0, +99, -17, 1_000, -0, +0]",
+            ["a=[]", "a[0]=0", "a[1]=99", "a[2]=-17", "a[3]=1000", "a[4]=0", "a[5]=0"]
+        ),
         Case("a = [0xDEAD_beef, 0o755, 0b1101]", ["a=[]", "a[0]=3735928559", "a[1]=493", "a[2]=13"]),
         Case(
             "a = [9223372036854775807, -9223372036854775808]",
@@ -44,10 +47,12 @@ private func flat(_ value: TOMLValue, _ name: String) -> [String] {
         ),
         Case("a = true\nb = false", ["a=true", "b=false"]),
         // Strings.
-        Case(#"a = "x\"\\\n\t\u00e9\U0001F600""#, [#"a="x\"\\\n\té😀""#]), Case(#"a = 'C:\x "y"'"#, [#"a="C:\\x \"y\"""#]),
+        Case(#"a = "x\"\\\n\t\u00e9\U0001F600""#, [#"a="x\"\\\n\té😀""#]),
+        Case(#"a = 'C:\x "y"'"#, [#"a="C:\\x \"y\"""#]),
         Case("a = \"\"\nb = ''", [#"a="""#, #"b="""#]), Case("a = \"\"\"\"\"\"\nb = ''''''", [#"a="""#, #"b="""#]),
         Case("a = \"\"\"\r\none\r\n  two \\\n \n\t three\"\"\"", [#"a="one\n  two three""#]),
-        Case("a = \"\"\"\"quoted\"\"\"\"\"", [#"a="\"quoted\"\"""#]), Case("a = '''\nx\\n\n'y'''''", [#"a="x\\n\n'y''""#]),
+        Case("a = \"\"\"\"quoted\"\"\"\"\"", [#"a="\"quoted\"\"""#]),
+        Case("a = '''\nx\\n\n'y'''''", [#"a="x\\n\n'y''""#]),
         // Lists and tables.
         Case("a = [\n 1, # one\n 2,\n]\nb = []", ["a=[]", "a[0]=1", "a[1]=2", "b=[]"]),
         Case("a = [[1], ['x']]", ["a=[]", "a[0]=[]", "a[0][0]=1", "a[1]=[]", "a[1][0]=\"x\""]),
@@ -55,7 +60,10 @@ private func flat(_ value: TOMLValue, _ name: String) -> [String] {
         Case("[a.b]\nc = 1\n[a]\nd = 2", ["a={}", "a.b={}", "a.b.c=1", "a.d=2"]),
         Case("[ a . 'b' ] # table\n[a.b.c]", ["a={}", "a.b={}", "a.b.c={}"]),
         Case("[a]\nb.c = 1\n[a.b.d]\ne = 2", ["a={}", "a.b={}", "a.b.c=1", "a.b.d={}", "a.b.d.e=2"]),
-        Case("[[r]]\na = 1\n[r.t]\nb = 2\n[[r]]\n[[r.s]]\nc = 3", ["r[0].a=1", "r[0].t={}", "r[0].t.b=2", "r[1].s[0].c=3"]),
+        Case(
+            "[[r]]\na = 1\n[r.t]\nb = 2\n[[r]]\n[[r.s]]\nc = 3",
+            ["r[0].a=1", "r[0].t={}", "r[0].t.b=2", "r[1].s[0].c=3"]
+        ),
     ]
 
     @Test("what TOML 1.0 allows is read", arguments: valid)
@@ -64,43 +72,65 @@ private func flat(_ value: TOMLValue, _ name: String) -> [String] {
     }
 
     static let refused: [(String, String)] = [
-        ("a", "line 1: expected = behind a"), ("\n\n= 1", "line 3: expected a key: letters, digits, _ and -, or anything in quotes"),
+        ("a", "line 1: expected = behind a"),
+        ("\n\n= 1", "line 3: expected a key: letters, digits, _ and -, or anything in quotes"),
         ("a. = 1", "line 1: expected a key: letters, digits, _ and -, or anything in quotes"),
         ("ä = 1", "line 1: expected a key: letters, digits, _ and -, or anything in quotes"),
         ("a = ", "line 1: expected a value: a text in quotes, a number, true, false, a list or a table"),
-        ("a = 1 b = 2", "line 1: the line goes on where it should end"), ("a = 1\rb = 2", "line 1: the line goes on where it should end"),
-        ("\r", "line 1: the line goes on where it should end"), ("a = standard", "line 1: a text stands in quotes: \"standard\""),
+        ("a = 1 b = 2", "line 1: the line goes on where it should end"),
+        ("a = 1\rb = 2", "line 1: the line goes on where it should end"),
+        ("\r", "line 1: the line goes on where it should end"),
+        ("a = standard", "line 1: a text stands in quotes: \"standard\""),
         ("a = True", "line 1: a text stands in quotes: \"True\""),
         // Twice.
-        ("a = 1\n\na = 2", "line 3: a is already there, on line 1"), ("a = 1\n\"a\" = 2", "line 2: a is already there, on line 1"),
-        ("a = 1\na.b = 2", "line 2: a is already there, on line 1"), ("a.b = 1\na = 2", "line 2: a is already there, on line 1"),
+        ("a = 1\n\na = 2", "line 3: a is already there, on line 1"),
+        ("a = 1\n\"a\" = 2", "line 2: a is already there, on line 1"),
+        ("a = 1\na.b = 2", "line 2: a is already there, on line 1"),
+        ("a.b = 1\na = 2", "line 2: a is already there, on line 1"),
         ("[a]\n[a]", "line 2: a is already there, on line 1"), ("a = 1\n[a]", "line 2: a is already there, on line 1"),
-        ("[a]\nb.c = 1\n[a.b]", "line 3: b is already there, on line 2"), ("a = {}\n[a.b]", "line 2: a is already there, on line 1"),
-        ("a = {}\na.b = 1", "line 2: a is already there, on line 1"), ("[a.b.c]\n[a]\nb.d = 1", "line 3: b is already there, on line 1"),
-        ("[[a.b]]\n[a]\nb.c = 1", "line 3: b is already there, on line 1"), ("a = []\n[[a]]", "line 2: a is already there, on line 1"),
-        ("[a]\n[[a]]", "line 2: a is already there, on line 1"), ("[[a]]\n[a]", "line 2: a is already there, on line 1"),
-        ("a = [{}]\n[a.b]", "line 2: a is already there, on line 1"), ("a = {b = 1, b = 2}", "line 1: b is already there, on line 1"),
+        ("[a]\nb.c = 1\n[a.b]", "line 3: b is already there, on line 2"),
+        ("a = {}\n[a.b]", "line 2: a is already there, on line 1"),
+        ("a = {}\na.b = 1", "line 2: a is already there, on line 1"),
+        ("[a.b.c]\n[a]\nb.d = 1", "line 3: b is already there, on line 1"),
+        ("[[a.b]]\n[a]\nb.c = 1", "line 3: b is already there, on line 1"),
+        ("a = []\n[[a]]", "line 2: a is already there, on line 1"),
+        ("[a]\n[[a]]", "line 2: a is already there, on line 1"),
+        ("[[a]]\n[a]", "line 2: a is already there, on line 1"),
+        ("a = [{}]\n[a.b]", "line 2: a is already there, on line 1"),
+        ("a = {b = 1, b = 2}", "line 1: b is already there, on line 1"),
         // Headers.
         ("[a", "line 1: expected ] behind the table's name"), ("[[a]", "line 1: expected ]] behind the table's name"),
-        ("[]", "line 1: expected a key: letters, digits, _ and -, or anything in quotes"), ("[a] b = 1", "line 1: the line goes on where it should end"),
+        ("[]", "line 1: expected a key: letters, digits, _ and -, or anything in quotes"),
+        ("[a] b = 1", "line 1: the line goes on where it should end"),
         // Numbers.
-        ("a = 1.5", "line 1: numbers are whole here"), ("a = 1e3", "line 1: numbers are whole here"), ("a = inf", "line 1: numbers are whole here"),
-        ("a = -nan", "line 1: numbers are whole here"), ("a = 1979-05-27T07:32:00Z", "line 1: there are no dates and times here"),
+        ("a = 1.5", "line 1: numbers are whole here"), ("a = 1e3", "line 1: numbers are whole here"),
+        ("a = inf", "line 1: numbers are whole here"),
+        ("a = -nan", "line 1: numbers are whole here"),
+        ("a = 1979-05-27T07:32:00Z", "line 1: there are no dates and times here"),
         ("a = 07:32:00", "line 1: there are no dates and times here"),
         ("a = 0755", "line 1: a number does not begin with 0; one of base 8 begins with 0o"),
-        ("a = 1__0", "line 1: this is not a number"), ("a = 1_", "line 1: this is not a number"), ("a = +", "line 1: this is not a number"),
-        ("a = 0x", "line 1: this is not a number"), ("a = 0o8", "line 1: this is not a number"), ("a = 0x_1", "line 1: this is not a number"),
+        ("a = 1__0", "line 1: this is not a number"), ("a = 1_", "line 1: this is not a number"),
+        ("a = +", "line 1: this is not a number"),
+        ("a = 0x", "line 1: this is not a number"), ("a = 0o8", "line 1: this is not a number"),
+        ("a = 0x_1", "line 1: this is not a number"),
         ("a = 9223372036854775808", "line 1: the number is too large"), ("a = 512M", "line 1: this is not a number"),
         // Strings.
-        ("a = \"x\n", "line 1: a text without its closing quote"), ("a = 'x", "line 1: a text without its closing quote"),
-        ("a = \"\\", "line 1: a text without its closing quote"), ("a = \"\\e\"", "line 1: an unknown escape; a \\ itself is written \\\\"),
-        ("a = \"\\u12\"", "line 1: expected 4 hexadecimal digits"), ("a = \"\\ud800\"", "line 1: there is no such character"),
-        ("a = \"\\U00110000\"", "line 1: there is no such character"), ("a = \"\u{1}\"", "line 1: a control character in a text"),
-        ("a = '\u{7F}'", "line 1: a control character in a text"), ("\na = \"\"\"x\n\n", "line 2: the text that begins here has no closing quotes"),
-        ("a = '''x\u{1}'''", "line 1: a control character in a text"), ("a = \"\"\"x\"\"\"\"\"\"", "line 1: too many quotes"),
+        ("a = \"x\n", "line 1: a text without its closing quote"),
+        ("a = 'x", "line 1: a text without its closing quote"),
+        ("a = \"\\", "line 1: a text without its closing quote"),
+        ("a = \"\\e\"", "line 1: an unknown escape; a \\ itself is written \\\\"),
+        ("a = \"\\u12\"", "line 1: expected 4 hexadecimal digits"),
+        ("a = \"\\ud800\"", "line 1: there is no such character"),
+        ("a = \"\\U00110000\"", "line 1: there is no such character"),
+        ("a = \"\u{1}\"", "line 1: a control character in a text"),
+        ("a = '\u{7F}'", "line 1: a control character in a text"),
+        ("\na = \"\"\"x\n\n", "line 2: the text that begins here has no closing quotes"),
+        ("a = '''x\u{1}'''", "line 1: a control character in a text"),
+        ("a = \"\"\"x\"\"\"\"\"\"", "line 1: too many quotes"),
         ("# \u{0}", "line 1: a control character in a comment"), ("# a\rb", "line 1: a control character in a comment"),
         // Lists and tables.
-        ("\na = [1,\n2", "line 2: the list that begins here has no ]"), ("a = [1 2]", "line 1: expected , or ] behind a value of the list"),
+        ("\na = [1,\n2", "line 2: the list that begins here has no ]"),
+        ("a = [1 2]", "line 1: expected , or ] behind a value of the list"),
         ("a = [,]", "line 1: expected a value: a text in quotes, a number, true, false, a list or a table"),
         ("a = {b = 1", "line 1: expected , or } behind a value of the table"),
         ("a = {b = 1,}", "line 1: expected a key: letters, digits, _ and -, or anything in quotes"),
@@ -201,7 +231,8 @@ private func flat(_ value: TOMLValue, _ name: String) -> [String] {
     @Test(
         "what is no size is none",
         arguments: [
-            "", "-1", "K", "1.5G", "1Q", "9999999999T", "1 2", "0x10", "1iB", "9223372036854775808", "99999999999999999999",
+            "", "-1", "K", "1.5G", "1Q", "9999999999T", "1 2", "0x10", "1iB", "9223372036854775808",
+            "99999999999999999999",
             "1K ",
         ]
     )

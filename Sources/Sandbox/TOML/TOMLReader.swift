@@ -112,7 +112,9 @@ package struct TOMLReader {
         position += 1
         let isArray = take("[")
         let names = try key(depth: 1)
-        guard take("]"), !isArray || take("]") else { throw error("expected \(isArray ? "]]" : "]") behind the table's name") }
+        guard take("]"), !isArray || take("]") else {
+            throw error("expected \(isArray ? "]]" : "]") behind the table's name")
+        }
         return (try root.section(names, isArray: isArray, line: line), names.count)
     }
 
@@ -215,7 +217,8 @@ package struct TOMLReader {
             throw error("expected a value: a text in quotes, a number, true, false, a list or a table")
         }
         switch first {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"): return .integer(try integer(word))
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"):
+            return .integer(try integer(word))
         default: break
         }
         let text = String(decoding: word, as: UTF8.self)
@@ -265,7 +268,8 @@ package struct TOMLReader {
             guard let digit = Self.digit(byte), digit < radix else { throw error("this is not a number") }
             isBehindDigit = true
             let (product, isTooLarge) = number.multipliedReportingOverflow(by: radix)
-            let (sum, isOver) = isNegative
+            let (sum, isOver) =
+                isNegative
                 ? product.subtractingReportingOverflow(digit) : product.addingReportingOverflow(digit)
             guard !isTooLarge, !isOver else { throw error("the number is too large") }
             number = sum
@@ -275,7 +279,9 @@ package struct TOMLReader {
     }
 
     private func refuseOthers(_ digits: ArraySlice<UInt8>) throws(TOMLError) {
-        if digits.elementsEqual("inf".utf8) || digits.elementsEqual("nan".utf8) { throw error("numbers are whole here") }
+        if digits.elementsEqual("inf".utf8) || digits.elementsEqual("nan".utf8) {
+            throw error("numbers are whole here")
+        }
         for byte in digits {
             switch byte {
             case UInt8(ascii: ":"), UInt8(ascii: "-"): throw error("there are no dates and times here")
