@@ -3,7 +3,9 @@ internal import Glibc
 
 /// Files that say what scripts may do, read only where nobody but root and the launcher's user can have written them.
 package enum OwnedFile {
-    /// Nil when there is no such file. A link is none, and a device or FIFO is not waited for.
+    /// Nil when there is no such file.
+    ///
+    /// A link is refused, and a device or FIFO is not waited for.
     package static func read(_ path: String, limit: Int) throws(SettingsFileError) -> [UInt8]? {
         try read(unsafe clinux_open(path, flags, 0), path, limit)
     }
