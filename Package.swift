@@ -244,6 +244,7 @@ if Context.environment["TENTACLE_FUZZ"] != nil {
         fuzzer("FuzzProxy", ["HalibutProtocol", nioCore]),
         fuzzer("FuzzCertificates", ["SecureTransport"]),
         fuzzer("FuzzLauncherFiles", ["LauncherProtocol"]),
+        fuzzer("FuzzPolicyFile", ["Sandbox"]),
     ]
 }
 

@@ -154,20 +154,4 @@ package enum ByteCountText {
         let (whole, rest) = tenths.quotientAndRemainder(dividingBy: 10)
         return rest == 0 ? "\(whole) \(units[unit])" : "\(whole).\(rest) \(units[unit])"
     }
-
-    /// `0`, `4096`, `64K`, `512M`, `2G`, also `512MB` and `2 GiB`; nil for anything else.
-    package static func parse(_ text: String) -> Int64? {
-        let digits = text.prefix { $0.isASCII && $0.isNumber }
-        guard var number = Int64(digits) else { return nil }
-        let unit = text.dropFirst(digits.count).drop { $0 == " " }.uppercased()
-        let powers = ["": 0, "B": 0, "K": 1, "M": 2, "G": 3, "T": 4]
-        let ending = unit.hasSuffix("IB") ? 2 : unit.count > 1 && unit.hasSuffix("B") ? 1 : 0
-        guard let power = powers[String(unit.dropLast(ending))], power > 0 || ending == 0 else { return nil }
-        for _ in 0..<power {
-            let (product, overflow) = number.multipliedReportingOverflow(by: 1024)
-            guard !overflow else { return nil }
-            number = product
-        }
-        return number
-    }
 }

@@ -2,6 +2,16 @@
 extension SandboxPolicy {
     package static let profiles = [none, standard, strict]
 
+    /// Without making the other two.
+    package static func profile(_ name: String) -> SandboxPolicy? {
+        switch name {
+        case "none": none
+        case "standard": standard
+        case "strict": strict
+        default: nil
+        }
+    }
+
     /// Ends the script's processes on cancel and on time-out, and nothing else.
     package static let none = SandboxPolicy(
         name: "none",

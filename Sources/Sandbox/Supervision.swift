@@ -20,6 +20,8 @@ package struct Supervision: ~Copyable {
         case keeperLost
         case logFailed(String)
         case notStarted(String)
+        /// The machine's settings do not let it start.
+        case refused(String)
     }
 
     package enum OnEvent: Equatable, Sendable {

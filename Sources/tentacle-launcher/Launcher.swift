@@ -9,14 +9,16 @@ enum Launcher {
         // First: a signal must find the supervisor's descriptor, never its default action.
         let signals = clinux_signal_descriptor()
         RequestConnection.fillStandardDescriptors()
+        let connection = RequestConnection.inherited()
         let settings: LauncherSettings
         do {
             settings = try LauncherSettings(arguments: Array(arguments.dropFirst()))
         } catch {
             complain("\(error)")
+            connection.refuse("\(error)")
             return 2
         }
-        let connection = RequestConnection.inherited()
+        if let problem = settings.fileProblem { complain("\(problem)") }
         do {
             switch try connection.readRequest() {
             case .start(let ticket): try start(ticket, settings, connection, signals: signals)
@@ -69,18 +71,29 @@ enum Launcher {
         connection.answer(.started)
         connection.close()
         Journal.scriptBegan(specification)
+        var policy = SandboxPolicy.none
+        var refusal: String?
+        do throws(LauncherProtocolError) {
+            policy = try settings.policy(for: specification, in: workspace.work)
+        } catch {
+            refusal = error.description
+        }
         var supervisor = Supervisor(
             settings: settings,
+            policy: policy,
             ticket: ticket,
             directoryPath: workspace.path,
             specification: specification,
-            policy: settings.policy,
             state: state,
             signals: signals,
             claim: claim.descriptor,
             logLength: log.length
         )
-        supervisor.run(workspace.directory, log)
+        if let refusal {
+            supervisor.refuse(refusal, workspace.directory, log)
+        } else {
+            supervisor.run(workspace.directory, log)
+        }
         claim.release()
     }
 }

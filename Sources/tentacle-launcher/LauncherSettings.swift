@@ -6,6 +6,8 @@ internal import Sandbox
 /// One script's directory and the path that it was opened by.
 struct OpenWorkspace: ~Copyable {
     let directory: WorkspaceDirectory
+    /// The agent's work directory, in which it is.
+    let work: String
     let path: String
 }
 
@@ -19,28 +21,40 @@ struct ScriptLimits {
 /// Where scripts live and what they may do: from arguments or from a file that only its owner can write, never from a
 /// request.
 struct LauncherSettings {
-    static let defaultFile = "/etc/tentacle/launcher.conf"
-    static let maximumFileBytes = 65_536
+    private var machine = MachineSettings()
+    private var policies = PolicyDirectory()
+    /// What is wrong with the machine's file, of which nothing is used then.
+    ///
+    /// No script starts; one that runs can be cancelled all the same.
+    private(set) var fileProblem: LauncherProtocolError?
 
     /// Of the agents on this machine; a ticket is looked up in those that belong to who asks.
-    var workDirectories: [String] = []
-    var policy = SandboxPolicy.standard
+    var workDirectories: [String] { machine.workDirectories }
     /// A control group of version 2 for each script, where the host permits it.
-    var usesControlGroups = true
+    var usesControlGroups: Bool { machine.usesControlGroups }
 
-    var limits = ScriptLimits()
+    var limits: ScriptLimits {
+        var limits = ScriptLimits()
+        if let bytes = machine.logBytes { limits.log.logBytes = bytes }
+        if let bytes = machine.reserveBytes { limits.log.reserveBytes = bytes }
+        limits.workspaceBytes = machine.workspaceBytes
+        limits.seconds = machine.timeSeconds
+        return limits
+    }
 
-    /// `--NAME VALUE` for each setting, or `--config FILE` with lines `NAME = VALUE`.
+    /// Options, each with a value, go before the machine's file.
     ///
-    /// | Name | Value | |
+    /// | Option | Value | |
     /// |---|---|---|
-    /// | `work` | absolute path | `<Home>/Work` of an agent; once for each agent |
-    /// | `policy` | `none`, `standard` | |
-    /// | `control-groups` | `auto`, `off` | |
-    /// | `log-limit` | size, 1G | what one script's log may hold; what is over it is dropped, and the log says so |
-    /// | `disk-reserve` | size, 128M | what logs leave free on the disk |
-    /// | `workspace-quota` | size, 0 for none | what is in the script's directory; a script that puts more there is ended |
-    /// | `time-limit` | seconds, 0 for none | a script that takes longer is ended |
+    /// | `--config` | path | another file than `/etc/tentacle/launcher.toml` |
+    /// | `--policies` | path | another directory than `/etc/tentacle/policies` |
+    /// | `--work` | absolute path | `<Home>/Work` of an agent; once for each agent, on top of the file's |
+    /// | `--policy` | name | for scripts for which neither a rule nor the agent names one |
+    /// | `--control-groups` | `auto`, `off` | |
+    /// | `--log-limit` | size, 1G | what one script's log may hold; what is over it is dropped, and the log says so |
+    /// | `--disk-reserve` | size, 128M | what logs leave free on the disk |
+    /// | `--workspace-quota` | size, 0 for none | what is in the script's directory; a script that puts more there is ended |
+    /// | `--time-limit` | seconds, 0 for none | a script that takes longer is ended |
     ///
     /// Sizes are bytes, or end in K, M, G or T, which go by 1024.
     init(arguments: [String]) throws(LauncherProtocolError) {
@@ -49,95 +63,103 @@ struct LauncherSettings {
         var rest = arguments[...]
         while let name = rest.popFirst() {
             guard let value = rest.popFirst() else { throw LauncherProtocolError("\(name) needs a value") }
-            if name == "--config" { file = value } else { options.append((name, value)) }
-        }
-        // The machine's file first, so that options go before it; without one of its own, the machine need not have it.
-        try readFile(file ?? Self.defaultFile, isOptional: file == nil)
-        for (name, value) in options {
-            guard name.hasPrefix("--"), try set(String(name.dropFirst(2)), value) else {
-                throw LauncherProtocolError("unknown option \(name); known are --config, --\(Self.names)")
+            switch name {
+            case "--config": file = value
+            case "--policies": policies = PolicyDirectory(path: value)
+            default: options.append((name, value))
             }
         }
+        // The machine's file first, so that options go before it; without one of its own, the machine need not have it.
+        do throws(LauncherProtocolError) {
+            try readFile(file ?? MachineSettings.standardFile, isOptional: file == nil)
+        } catch {
+            fileProblem = error
+        }
+        for (name, value) in options { try set(name, value) }
         guard !workDirectories.isEmpty else {
-            throw LauncherProtocolError("the work directory must be given as an absolute path with --work")
+            throw fileProblem
+                ?? LauncherProtocolError("the work directory must be given as an absolute path with --work")
         }
     }
 
     private static let names =
-        "work, --policy, --control-groups, --log-limit, --disk-reserve, --workspace-quota and --time-limit"
+        "--config, --policies, --work, --policy, --control-groups, --log-limit, --disk-reserve, --workspace-quota and "
+        + "--time-limit"
 
-    /// False for a name that is not known.
-    private mutating func set(_ name: String, _ value: String) throws(LauncherProtocolError) -> Bool {
+    private mutating func set(_ name: String, _ value: String) throws(LauncherProtocolError) {
         switch name {
-        case "work":
+        case "--work":
             guard value.hasPrefix("/") else {
                 throw LauncherProtocolError("a work directory is an absolute path, not \(value)")
             }
-            workDirectories.append(value)
-        case "policy": try setPolicy(value)
-        case "control-groups": try setControlGroups(value)
-        case "log-limit": limits.log.logBytes = try Self.size(name, value)
-        case "disk-reserve": limits.log.reserveBytes = try Self.size(name, value)
-        case "workspace-quota": limits.workspaceBytes = try Self.size(name, value)
-        case "time-limit":
-            guard let seconds = Int64(value), (0...Self.maximumSeconds).contains(seconds) else {
+            machine.workDirectories.append(value)
+        case "--policy":
+            guard PolicyName.isValid(value) else {
+                throw LauncherProtocolError("the name of a policy has \(PolicyName.form); it is not \(value)")
+            }
+            machine.policyName = value
+        case "--control-groups":
+            guard ["auto", "off"].contains(value) else {
+                throw LauncherProtocolError("control-groups is auto or off, not \(value)")
+            }
+            machine.usesControlGroups = value == "auto"
+        case "--log-limit": machine.logBytes = try Self.size(name, value)
+        case "--disk-reserve": machine.reserveBytes = try Self.size(name, value)
+        case "--workspace-quota": machine.workspaceBytes = try Self.size(name, value)
+        case "--time-limit":
+            guard let seconds = Int64(value), (0...MachineSettings.maximumSeconds).contains(seconds) else {
                 throw LauncherProtocolError("time-limit is a number of seconds, not \(value)")
             }
-            limits.seconds = seconds
-        default: return false
+            machine.timeSeconds = seconds
+        default: throw LauncherProtocolError("unknown option \(name); known are \(Self.names)")
         }
-        return true
     }
 
-    /// A hundred years.
-    private static let maximumSeconds: Int64 = 100 * 366 * 86_400
-
     private static func size(_ name: String, _ text: String) throws(LauncherProtocolError) -> Int64 {
-        guard let bytes = ByteCountText.parse(text) else {
-            throw LauncherProtocolError("\(name) is a number of bytes, or one that ends in K, M, G or T, not \(text)")
+        guard let bytes = ByteSize.parse(text) else {
+            throw LauncherProtocolError(
+                "\(name.dropFirst(2)) is a number of bytes, or one that ends in K, M, G or T, not \(text)"
+            )
         }
         return bytes
     }
 
-    private mutating func setPolicy(_ name: String) throws(LauncherProtocolError) {
-        guard let policy = SandboxPolicy.profiles.first(where: { $0.name == name }) else {
-            throw LauncherProtocolError("unknown policy \(name); known are none, standard and strict")
-        }
-        self.policy = policy
-    }
-
-    private mutating func setControlGroups(_ text: String) throws(LauncherProtocolError) {
-        guard ["auto", "off"].contains(text) else {
-            throw LauncherProtocolError("control-groups is auto or off, not \(text)")
-        }
-        usesControlGroups = text == "auto"
-    }
-
     private mutating func readFile(_ path: String, isOptional: Bool) throws(LauncherProtocolError) {
-        let file = unsafe clinux_open(path, O_RDONLY | O_NONBLOCK, 0)
-        if file == -ENOENT, isOptional { return }
-        guard file >= 0 else { throw LauncherProtocolError("cannot open \(path): \(systemErrorText(-file))") }
-        defer { close(file) }
-        var facts = stat()
-        guard unsafe fstat(file, &facts) == 0, facts.st_uid == 0 || facts.st_uid == geteuid(),
-            facts.st_mode & (S_IWGRP | S_IWOTH) == 0
-        else { throw LauncherProtocolError("\(path) must belong to root and be writable by nobody else") }
-        var buffer = [UInt8](repeating: 0, count: Self.maximumFileBytes)
-        let count = unsafe read(file, &buffer, buffer.count)
-        let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
-        for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            let parts = line.split(separator: "=", maxSplits: 1).map { Self.trimmed($0) }
-            guard parts.count == 2, try set(parts[0], parts[1]) else {
-                throw LauncherProtocolError("\(path): \"\(line)\" is not understood")
+        do throws(SettingsFileError) {
+            if let bytes = try OwnedFile.read(path, limit: MachineSettings.maximumBytes) {
+                machine = try MachineSettings(bytes, path: path)
+                return
+            }
+        } catch {
+            throw LauncherProtocolError("\(error)")
+        }
+        guard isOptional else { throw LauncherProtocolError("there is no \(path)") }
+    }
+
+    /// The rules a script runs under; the error says why it must not start.
+    func policy(
+        for script: ScriptSpecification,
+        in work: String
+    ) throws(LauncherProtocolError) -> SandboxPolicy {
+        if let fileProblem { throw fileProblem }
+        let choice = machine.choose(
+            MachineSettings.Script(
+                instance: script.instance,
+                mutex: script.mutexName,
+                task: script.taskID,
+                work: work,
+                policyName: script.sandbox
+            )
+        )
+        switch choice {
+        case .refusal(let why): throw LauncherProtocolError(why)
+        case .policy(let name):
+            do throws(SettingsFileError) {
+                return try policies.policy(named: name)
+            } catch {
+                throw LauncherProtocolError("\(error)")
             }
         }
-    }
-
-    private static func trimmed(_ text: Substring) -> String {
-        var text = text
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return String(text)
     }
 
     // The workspace, resolved below a work directory by the kernel: no link, no `..`. Root and ourselves, nil, may ask for
@@ -152,6 +174,7 @@ struct LauncherSettings {
             }
             return OpenWorkspace(
                 directory: WorkspaceDirectory(takingOver: directory),
+                work: path,
                 path: path + "/" + ticket.description
             )
         }
@@ -178,7 +201,8 @@ struct LauncherSettings {
                 failure = error
             }
         }
-        throw failure
+        // A work directory that is missing here may be in that file.
+        throw fileProblem ?? failure
     }
 
     /// The same for one workspace, different from that of the same ticket in another work directory.

@@ -65,6 +65,14 @@ struct RequestConnection {
         _ = unsafe write(output, line, line.count)
     }
 
+    /// Answers whatever was going to be asked; a person's terminal, pipe or file has nobody who waits for that.
+    func refuse(_ why: String) {
+        guard clinux_is_socket(input) == 1 else { return }
+        // Closing a socket with something unread in it would take the answer away.
+        _ = try? readRequest()
+        answer(.failed(why))
+    }
+
     /// False when the other end of the socket is closed; a person's pipe or file has nobody who waits.
     var hasPeer: Bool {
         guard clinux_is_socket(input) == 1 else { return true }

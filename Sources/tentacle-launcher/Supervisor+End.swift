@@ -4,6 +4,16 @@ internal import Sandbox
 
 /// How a script's outcome gets to the disk: log first, then the record.
 extension Supervisor {
+    /// In place of `run`: the machine has no policy that the script may run under.
+    mutating func refuse(
+        _ why: String,
+        _ directory: borrowing WorkspaceDirectory,
+        _ log: borrowing OutputLogWriter
+    ) {
+        outcome = .refused(why)
+        finish(directory, log)
+    }
+
     mutating func finish(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         guard let outcome else { return }
         // Before the group goes.
@@ -37,11 +47,16 @@ extension Supervisor {
                 (.standardError, "An exception was thrown when invoking \(Self.shell): \(text)"),
                 (.standardError, text),
             ]
+        case .refused(let why):
+            code = -42
+            let text = "The script was not started: \(why)"
+            detail = text
+            entries = [(.standardError, text)]
         }
         switch outcome {
         case .logFailed, .keeperLost, .stopped:
             if let detail { entries.append((.standardError, detail)) }
-        case .exited, .cancelled, .notStarted: break
+        case .exited, .cancelled, .notStarted, .refused: break
         }
         if let text = memoryText {
             entries.append((.standardError, text))

@@ -17,9 +17,16 @@ extension Supervisor {
                 directory: directoryPath
             )
             try start(surroundings, command, directory, log)
+        } catch let refusal as PolicyRefusal {
+            outcome = .refused(refusal.text)
         } catch {
-            perform(machine.startFailed(error.description), directory, log)
+            perform(machine.startFailed("\(error)"), directory, log)
         }
+    }
+
+    /// The policy does not let the script begin.
+    private struct PolicyRefusal: Error {
+        var text: String
     }
 
     private mutating func start(
@@ -27,7 +34,7 @@ extension Supervisor {
         _ command: SandboxedCommand,
         _ directory: borrowing WorkspaceDirectory,
         _ log: borrowing OutputLogWriter
-    ) throws(LauncherProtocolError) {
+    ) throws {
         var host = HostFeatures.current
         var unenforced = makeGroup(directory)
         while true {
@@ -62,13 +69,13 @@ extension Supervisor {
     }
 
     /// A control group is for killing everybody at once: a PID namespace does so as well.
-    private func refusal(_ plan: SandboxPlan, _ groups: [Unenforced]) -> LauncherProtocolError? {
+    private func refusal(_ plan: SandboxPlan, _ groups: [Unenforced]) -> PolicyRefusal? {
         let canKill = plan.namespaces.contains(.processes)
         let missing = plan.unenforced + groups.filter { !canKill || $0.what != Self.groupText }
         guard !missing.isEmpty else { return nil }
-        return LauncherProtocolError(
-            "The script was not started: the policy \(policy.name) says require = true, and this host does not enforce "
-                + "\(Unenforced.text(missing))."
+        return PolicyRefusal(
+            text: "the policy \(policy.name) says require = true, and this host does not enforce "
+                + "\(Unenforced.text(missing)). See `tentacle sandbox check \(policy.name)`."
         )
     }
 
@@ -91,7 +98,7 @@ extension Supervisor {
     }
 
     /// Another user than the launcher, when the policy says so and the launcher may become one.
-    private func scriptUser() throws(LauncherProtocolError) -> ScriptUser? {
+    private func scriptUser() throws(PolicyRefusal) -> ScriptUser? {
         guard geteuid() == 0 else { return nil }
         var user: ScriptUser
         switch policy.identity.user {
@@ -99,8 +106,8 @@ extension Supervisor {
         case .own: user = .own(process: getpid())
         case .named(let name):
             guard let found = ScriptUser.find(name) else {
-                throw LauncherProtocolError(
-                    "The policy \(policy.name) names the user \(name), who is not in /etc/passwd."
+                throw PolicyRefusal(
+                    text: "the policy \(policy.name) names the user \(name), who is not in /etc/passwd"
                 )
             }
             user = found
@@ -109,8 +116,8 @@ extension Supervisor {
             user.groups = []
             for name in names {
                 guard let group = ScriptUser.groupNumber(name) else {
-                    throw LauncherProtocolError(
-                        "The policy \(policy.name) names the group \(name), which is not in /etc/group."
+                    throw PolicyRefusal(
+                        text: "the policy \(policy.name) names the group \(name), which is not in /etc/group"
                     )
                 }
                 user.groups.append(group)

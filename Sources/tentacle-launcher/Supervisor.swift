@@ -44,10 +44,10 @@ struct Supervisor: ~Copyable {
 
     init(
         settings: LauncherSettings,
+        policy: SandboxPolicy,
         ticket: ScriptTicketName,
         directoryPath: String,
         specification: ScriptSpecification,
-        policy: SandboxPolicy,
         state: ScriptStateRecord,
         signals: Int32,
         claim: Int32,

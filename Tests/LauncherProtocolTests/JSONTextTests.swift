@@ -110,9 +110,9 @@ import Testing
         #expect(throws: LauncherProtocolError.self) { try ScriptStateRecord(bytes: Array(other.utf8)) }
     }
 
-    @Test("script.json is read back")
+    @Test("script.json is read back, with and without what an agent need not say")
     func specification() throws {
-        let specification = ScriptSpecification(
+        var specification = ScriptSpecification(
             ticket: try ScriptTicketName("abc"),
             service: 2,
             taskID: "ServerTasks-1",
@@ -123,5 +123,15 @@ import Testing
             environment: ["PATH": "/bin", "EMPTY": ""]
         )
         #expect(try ScriptSpecification(bytes: specification.encoded()) == specification)
+        #expect(!String(decoding: specification.encoded(), as: UTF8.self).contains("sandbox"))
+        specification.sandbox = "strict"
+        specification.instance = "Tentacle"
+        specification.protected = ["/var/lib/tentacle/tentacle.config", "/etc/octopus"]
+        #expect(try ScriptSpecification(bytes: specification.encoded()) == specification)
+        let text = String(decoding: specification.encoded(), as: UTF8.self)
+        for (right, wrong) in [("\"strict\"", "5"), ("\"Tentacle\"", "[]"), ("\"/etc/octopus\"", "true")] {
+            let bytes = Array(text.replacing(right, with: wrong).utf8)
+            #expect(throws: LauncherProtocolError.self) { try ScriptSpecification(bytes: bytes) }
+        }
     }
 }

@@ -95,20 +95,14 @@ import Testing
     }
 
     @Test(
-        "sizes are read and shown by 1024",
+        "sizes are shown by 1024",
         arguments: [
-            ("0", 0, "0 B"), ("1023", 1023, "1023 B"), ("4K", 4096, "4 KB"), ("1536 KiB", 1_572_864, "1.5 MB"),
-            ("2G", 2_147_483_648, "2 GB"), ("1TB", 1_099_511_627_776, "1 TB"), ("7b", 7, "7 B"),
+            (0, "0 B"), (1023, "1023 B"), (4096, "4 KB"), (1_572_864, "1.5 MB"), (2_147_483_648, "2 GB"),
+            (1_099_511_627_776, "1 TB"),
         ]
     )
-    func sizes(text: String, bytes: Int64, shown: String) {
-        #expect(ByteCountText.parse(text) == bytes)
+    func sizes(bytes: Int64, shown: String) {
         #expect(ByteCountText.text(bytes) == shown)
-    }
-
-    @Test("what is no size is none", arguments: ["", "-1", "K", "1.5G", "1Q", "9999999999T", "1 2", "0x10", "1iB"])
-    func notSizes(text: String) {
-        #expect(ByteCountText.parse(text) == nil)
     }
 }
 
