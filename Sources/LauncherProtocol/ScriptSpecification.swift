@@ -19,6 +19,12 @@ package struct ScriptSpecification: Equatable, Sendable {
     /// What bash gets after the path of the script, already split.
     package var arguments: [String]
     package var environment: [String: String]
+    /// The policy that was configured for the agent's instance; the machine has the last word.
+    package var sandbox: String?
+    /// Name of the agent's instance, which rules of the machine may ask for.
+    package var instance: String?
+    /// Files and directories of the agent's that no script shall read.
+    package var protected: [String]
 
     package init(
         ticket: ScriptTicketName,
@@ -28,7 +34,10 @@ package struct ScriptSpecification: Equatable, Sendable {
         mutexName: String,
         mutexTimeoutMilliseconds: Int64?,
         arguments: [String],
-        environment: [String: String]
+        environment: [String: String],
+        sandbox: String? = nil,
+        instance: String? = nil,
+        protected: [String] = []
     ) {
         self.ticket = ticket.description
         self.service = service
@@ -38,17 +47,25 @@ package struct ScriptSpecification: Equatable, Sendable {
         self.mutexTimeoutMilliseconds = mutexTimeoutMilliseconds
         self.arguments = arguments
         self.environment = environment
+        self.sandbox = sandbox
+        self.instance = instance
+        self.protected = protected
     }
 
     package func encoded() -> [UInt8] {
         let variables = environment.sorted { $0.key < $1.key }.map { JSONText.Member($0.key, .string($0.value)) }
-        return JSONText.object([
+        var members: [JSONText.Member] = [
             .init("version", .integer(Self.version)), .init("ticket", .string(ticket)),
             .init("service", .integer(service)), .init("taskId", .string(taskID)),
             .init("fullIsolation", .bool(fullIsolation)), .init("mutexName", .string(mutexName)),
             .init("mutexTimeoutMilliseconds", .optional(mutexTimeoutMilliseconds)),
             .init("arguments", .array(arguments.map { .string($0) })), .init("environment", .object(variables)),
-        ]).encoded() + [0x0A]
+        ]
+        for (name, value) in [("sandbox", sandbox), ("instance", instance)] {
+            if let value { members.append(.init(name, .string(value))) }
+        }
+        if !protected.isEmpty { members.append(.init("protected", .array(protected.map { .string($0) }))) }
+        return JSONText.object(members).encoded() + [0x0A]
     }
 
     package init(bytes: [UInt8]) throws(LauncherProtocolError) {
@@ -73,5 +90,15 @@ package struct ScriptSpecification: Equatable, Sendable {
         guard self.arguments.count == arguments.count else {
             throw LauncherProtocolError("an argument in script.json is not a string")
         }
+        // What is there and not understood must not pass for absent: less would be confined.
+        let sandbox = json["sandbox"]?.string
+        let instance = json["instance"]?.string
+        let protected = json["protected"].map { $0.array?.compactMap(\.string) ?? [] } ?? []
+        guard (sandbox == nil) == (json["sandbox"] == nil), (instance == nil) == (json["instance"] == nil),
+            json["protected"].map({ $0.array?.count == protected.count }) ?? true
+        else { throw LauncherProtocolError("sandbox, instance or protected in script.json is of the wrong type") }
+        self.sandbox = sandbox
+        self.instance = instance
+        self.protected = protected
     }
 }

@@ -123,5 +123,30 @@ import Testing
             environment: ["PATH": "/bin", "EMPTY": ""]
         )
         #expect(try ScriptSpecification(bytes: specification.encoded()) == specification)
+        let text = String(decoding: specification.encoded(), as: UTF8.self)
+        for absent in ["sandbox", "instance", "protected"] { #expect(!text.contains(absent)) }
+        var confined = specification
+        confined.sandbox = "strict"
+        confined.instance = "Tentacle"
+        confined.protected = ["/etc/octopus", "/var/lib/tentacle/tentacle.config"]
+        #expect(try ScriptSpecification(bytes: confined.encoded()) == confined)
+    }
+
+    @Test(
+        "a script.json that says something else than names and paths of its sandbox is refused, not run with less",
+        arguments: [
+            #""sandbox":null"#, #""sandbox":1"#, #""instance":["x"]"#, #""protected":"/etc""#, #""protected":["/a",1]"#,
+            #""protected":null"#,
+        ]
+    )
+    func wrongTypes(member: String) throws {
+        let text = """
+            {"version":1,"ticket":"abc","service":2,"taskId":"t","fullIsolation":false,"mutexName":"m","arguments":[],\
+            "environment":{}
+            """
+        #expect(try ScriptSpecification(bytes: Array((text + "}").utf8)).protected == [])
+        #expect(throws: LauncherProtocolError.self) {
+            try ScriptSpecification(bytes: Array((text + ",\(member)}").utf8))
+        }
     }
 }
