@@ -190,7 +190,7 @@ let package = Package(
             ]
         ),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
-        tests("HostIntegrationTests", ["HostIntegration", logging]),
+        tests("HostIntegrationTests", ["HostIntegration", "ProcessTesting", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),
         tests(
             "TentacleCommandsTests",
