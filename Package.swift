@@ -70,6 +70,7 @@ let package = Package(
         systemLibrary("CSystemd", pkgConfig: "libsystemd", apt: "libsystemd-dev"),
         systemLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         systemLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        systemLibrary("CSeccomp", pkgConfig: "libseccomp", apt: "libseccomp-dev"),
         .target(name: "CLinux"),
 
         // The wire.
@@ -86,7 +87,7 @@ let package = Package(
 
         // Scripts.
         library("LauncherProtocol", callsC: true),
-        library("Sandbox", ["CLinux"], callsC: true),
+        library("Sandbox", ["CLinux", "CSeccomp"], callsC: true),
         program("tentacle-launcher", ["LauncherProtocol", "Sandbox", "CLinux"], callsC: true),
         library("ScriptExecution", ["LauncherProtocol", "CLinux", logging], callsC: true),
 

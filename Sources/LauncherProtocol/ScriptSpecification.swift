@@ -91,14 +91,12 @@ package struct ScriptSpecification: Equatable, Sendable {
             throw LauncherProtocolError("an argument in script.json is not a string")
         }
         // What is there and not understood must not pass for absent: less would be confined.
-        let sandbox = json["sandbox"]?.string
-        let instance = json["instance"]?.string
-        let protected = json["protected"].map { $0.array?.compactMap(\.string) ?? [] } ?? []
-        guard (sandbox == nil) == (json["sandbox"] == nil), (instance == nil) == (json["instance"] == nil),
-            json["protected"].map({ $0.array?.count == protected.count }) ?? true
+        let listed = json["protected"].map { $0 == .null ? [] : $0.array ?? [.null] } ?? []
+        self.sandbox = json["sandbox"]?.string
+        self.instance = json["instance"]?.string
+        self.protected = listed.compactMap(\.string)
+        guard self.protected.count == listed.count, (self.sandbox == nil) == ((json["sandbox"] ?? .null) == .null),
+            (self.instance == nil) == ((json["instance"] ?? .null) == .null)
         else { throw LauncherProtocolError("sandbox, instance or protected in script.json is of the wrong type") }
-        self.sandbox = sandbox
-        self.instance = instance
-        self.protected = protected
     }
 }

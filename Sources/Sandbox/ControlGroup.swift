@@ -37,7 +37,11 @@ package struct ControlGroup: Sendable {
         return group
     }
 
-    private var parentPath: String { String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
+    /// The launcher's own group.
+    var parentPath: String { String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
+
+    /// Nobody else is in the launcher's own group: it was made for this script.
+    var launcherIsAlone: Bool { ProcessTable.read(parentPath + "/cgroup.procs") == "\(getpid())\n" }
 
     /// Removes what earlier launchers left beside this group; for when the script has started.
     package func removeForgotten(now: Int64) {
@@ -158,7 +162,7 @@ package struct ControlGroup: Sendable {
         _ = unsafe Glibc.write(file, bytes, bytes.count)
     }
 
-    private static func text(_ number: Int32) -> String {
+    static func text(_ number: Int32) -> String {
         guard let text = unsafe strerror(number) else { return "error \(number)" }
         return unsafe String(cString: text)
     }

@@ -10,7 +10,7 @@ internal import Glibc
 /// In a PID namespace it is the first process, elsewhere a subreaper: either way whoever loses its parent becomes its
 /// child. Why a process and not PR_SET_PDEATHSIG: that reaches the script's own process only, its children clear it by
 /// forking. When the keeper itself is killed, what it kept becomes the supervisor's, or ends with the namespace.
-struct Keeper {
+struct Keeper: ~Copyable {
     /// In place of a stage: the script's process is there, the second number is why it is in no control group.
     static let standing: Int32 = -2
     /// As long as the supervisor gives a cancel.
@@ -24,8 +24,27 @@ struct Keeper {
     /// The launcher's process id as the host knows it.
     let supervisor: Int32
     let group: ControlGroup?
+    private var files = KeeperFiles()
 
-    func run(orphaned: ([ProcessTable.Row]) -> Void) -> Never {
+    init(
+        plan: SandboxPlan,
+        streams: SandboxStreams,
+        failures: Int32,
+        statuses: Int32,
+        life: Int32,
+        supervisor: Int32,
+        group: ControlGroup?
+    ) {
+        self.plan = plan
+        self.streams = streams
+        self.failures = failures
+        self.statuses = statuses
+        self.life = life
+        self.supervisor = supervisor
+        self.group = group
+    }
+
+    consuming func run(orphaned: ([ProcessTable.Row]) -> Void) -> Never {
         closeAll(except: [
             0, 1, 2, streams.output, streams.error, streams.directory, streams.claim, streams.signals, failures,
             statuses, life, group?.directory ?? -1,
@@ -84,7 +103,7 @@ struct Keeper {
             signals: streams.signals,
             kill: {
                 // In a namespace: everybody but ourselves, at once.
-                if plan.ownNamespaces { kill(-1, SIGKILL) } else { ProcessTable.killDescendants(of: getpid()) }
+                if plan.namespaces.contains(.processes) { kill(-1, SIGKILL) } else { ProcessTable.killDescendants(of: getpid()) }
             },
             reap: { reap(0) }
         )
@@ -106,7 +125,7 @@ struct Keeper {
 
     // MARK: The script's process
 
-    private func runScript() -> Never {
+    private mutating func runScript() -> Never {
         for (index, operation) in plan.scriptOperations.enumerated() {
             let number = apply(operation)
             if number != 0 { fail(plan.keeperOperations.count + index, number) }
@@ -125,25 +144,74 @@ struct Keeper {
         _ = unsafe write(pipe, &message, 8)
     }
 
-    private func apply(_ operation: SandboxOperation) -> Int32 {
+    private mutating func apply(_ operation: SandboxOperation) -> Int32 {
         switch operation {
         case .dieWithParent: return -clinux_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL))
         case .adoptOrphans: return -clinux_prctl(PR_SET_CHILD_SUBREAPER, 1)
         case .holdClaim: return holdClaim()
-        case .keepMountsInside: return -clinux_keep_mounts_inside()
-        case .mountProc: return -clinux_mount_proc()
+        case .mapUser: return KeeperFiles.mapUser(plan.user, plan.group)
+        case .keepMountsInside: return KeeperFiles.keepMountsInside()
+        case .forbidDevices: return KeeperFiles.forbidDevices()
+        case .readOnlyRoot(let paths): return KeeperFiles.readOnlyRoot(except: paths)
+        case .takeWorkspace(let path): return files.takeWorkspace(path, opened: streams.directory)
+        case .privateTmp(let workspace): return KeeperFiles.privateTmp(workspace)
+        case .privateDev(let devices, let sharedMemory):
+            let asRoot = !plan.namespaces.contains(.user)
+            return KeeperFiles.privateDev(devices, sharedMemory: sharedMemory, asRoot: asRoot)
+        case .mountProc:
+            return -(unsafe clinux_mount("proc", "/proc", UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC), nil))
+        case .readOnly(let path): return KeeperFiles.readOnly(path)
+        case .hide(let path): return KeeperFiles.hide(path)
+        case .showWorkspace(let path, let alone): return files.showWorkspace(path, alone: alone)
+        case .loopback: return -clinux_start_loopback()
         case .numberProcessesFromOurs:
-            numberProcesses(from: supervisor)
+            // Where the kernel refuses, it stays so.
+            _ = KeeperFiles.write(String(supervisor), to: "/proc/sys/kernel/ns_last_pid")
             return 0
         case .newSession: return setsid() < 0 ? errno : 0
         case .standardStreams: return redirect()
         case .closeOtherDescriptors: return -clinux_close_range(3, .max, 1)
+        case .enterDirectory(let path): return enter(path)
+        case .limit(let limit): return -clinux_set_limit(limit.kind.number, UInt64(limit.value))
+        case .resetMemoryPriority:
+            _ = KeeperFiles.write("0", to: "/proc/self/oom_score_adj")
+            return 0
+        case .noNewPrivileges: return -clinux_prctl(PR_SET_NO_NEW_PRIVS, 1)
+        case .landlock(let rules, let version): return rules.enforce(version: version)
+        case .filterSystemCalls(let filter): return filter.install()
+        case .keepCapabilities(let set): return keep(set)
+        case .becomeUser(let user): return become(user)
         case .defaultSignals:
             clinux_default_signals()
             return 0
-        case .enterDirectory: return fchdir(streams.directory) < 0 ? errno : 0
         case .execute(let path, let arguments): return execute(path, arguments, plan.command.environment)
         }
+    }
+
+    /// By its path, as the namespace has it: the launcher's descriptor leads to the host's mounts.
+    private func enter(_ path: String) -> Int32 {
+        if plan.namespaces.contains(.mounts) { return unsafe chdir(path) < 0 ? errno : 0 }
+        return fchdir(streams.directory) < 0 ? errno : 0
+    }
+
+    /// Root gets at execution what the bounding set leaves.
+    private func keep(_ set: CapabilitySet) -> Int32 {
+        let bounding: Int32 = 24
+        for number in 0..<64 where !set.contains(number) {
+            let result = clinux_prctl(bounding, UInt(number))
+            // Behind the last one that this kernel knows.
+            if result == -EINVAL { break }
+            guard result == 0 else { return -result }
+        }
+        let own = clinux_capabilities()
+        return -clinux_set_capabilities(own, own, 0)
+    }
+
+    private func become(_ user: ScriptUser) -> Int32 {
+        var result = unsafe clinux_set_groups(user.groups.count, user.groups)
+        if result == 0 { result = clinux_set_group(user.group) }
+        if result == 0 { result = clinux_set_user(user.user) }
+        return -result
     }
 
     private func holdClaim() -> Int32 {
@@ -156,14 +224,6 @@ struct Keeper {
             l_pid: 0
         )
         return unsafe fcntl(streams.claim, F_SETLK, &lock) < 0 ? errno : 0
-    }
-
-    private func numberProcesses(from number: Int32) {
-        let file = unsafe clinux_open("/proc/sys/kernel/ns_last_pid", O_WRONLY, 0)
-        guard file >= 0 else { return }
-        let text = Array(String(number).utf8)
-        _ = unsafe write(file, text, text.count)
-        close(file)
     }
 
     private func redirect() -> Int32 {
@@ -197,5 +257,18 @@ struct Keeper {
             first = descriptor + 1
         }
         _ = clinux_close_range(first, .max, 0)
+    }
+}
+
+extension ResourceLimit.Kind {
+    fileprivate var number: Int32 {
+        switch self {
+        case .fileBytes: 1
+        case .coreBytes: 4
+        case .processes: 6
+        case .openFiles: 7
+        case .lockedBytes: 8
+        case .addressSpaceBytes: 9
+        }
     }
 }

@@ -1,3 +1,5 @@
+// The compiler finds timespec through it.
+internal import CLinux
 internal import Glibc
 
 /// Time that nobody sets.

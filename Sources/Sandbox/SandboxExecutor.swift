@@ -5,7 +5,7 @@ internal import Glibc
 package struct SandboxedProcess: Sendable {
     /// The keeper; the first process of the namespace where there is one.
     package var processID: Int32
-    package var ownNamespaces: Bool
+    package var namespaces: NamespaceSet
     /// Readable when the keeper has ended.
     package var pidDescriptor: Int32
     /// Empty at its end: the script runs.
@@ -66,8 +66,7 @@ package enum SandboxExecutor {
         let life = try makePipe()
         var pidDescriptor: Int32 = -1
         let supervisor = getpid()
-        let flags: UInt64 = plan.ownNamespaces ? UInt64(CLONE_NEWPID | CLONE_NEWNS) : 0
-        let child = unsafe clinux_clone(flags, &pidDescriptor)
+        let child = unsafe clinux_clone(UInt64(plan.namespaces.rawValue), &pidDescriptor)
         if child == 0 {
             let keeper = Keeper(
                 plan: plan,
@@ -95,7 +94,7 @@ package enum SandboxExecutor {
         }
         return SandboxedProcess(
             processID: child,
-            ownNamespaces: plan.ownNamespaces,
+            namespaces: plan.namespaces,
             pidDescriptor: pidDescriptor,
             failures: failures.read,
             statuses: statuses.read,

@@ -1,42 +1,3 @@
-/// One step between the clone and the script's first instruction.
-package enum SandboxOperation: Equatable, Sendable, CustomStringConvertible {
-    /// The kernel kills this process when its parent ends, however that ends.
-    case dieWithParent
-    /// Whoever loses its parent below this process becomes its child.
-    case adoptOrphans
-    /// The script counts as alive as long as this process does.
-    case holdClaim
-    case keepMountsInside
-    case mountProc
-    /// Process numbers in the namespace go on behind the launcher's own: `$$` would be 2 in every script otherwise, and
-    /// scripts name files in /tmp by it. Where the kernel refuses, it stays so.
-    case numberProcessesFromOurs
-    case newSession
-    /// Descriptors 0, 1 and 2: nothing to read, the two pipes to write.
-    case standardStreams
-    case closeOtherDescriptors
-    case defaultSignals
-    case enterDirectory(String)
-    case execute(path: String, arguments: [String])
-
-    package var description: String {
-        switch self {
-        case .dieWithParent: "die with the keeper"
-        case .adoptOrphans: "adopt orphans"
-        case .holdClaim: "hold the claim on the workspace"
-        case .keepMountsInside: "keep mounts inside the namespace"
-        case .mountProc: "mount /proc of the PID namespace"
-        case .numberProcessesFromOurs: "number processes from the launcher's own number"
-        case .newSession: "begin a session"
-        case .standardStreams: "input from /dev/null, output and errors into the pipes"
-        case .closeOtherDescriptors: "close every other descriptor at execution"
-        case .defaultSignals: "default action for every signal, none blocked"
-        case .enterDirectory(let path): "enter \(path)"
-        case .execute(let path, let arguments): "execute \(path) with \(arguments.count) arguments"
-        }
-    }
-}
-
 /// The program a plan ends in.
 package struct SandboxedCommand: Equatable, Sendable {
     package var path: String
@@ -53,24 +14,205 @@ package struct SandboxedCommand: Equatable, Sendable {
     }
 }
 
+/// What a plan needs to know of the script besides its policy.
+package struct ScriptSurroundings: Equatable, Sendable {
+    /// Absolute.
+    package var workspace: String
+    /// The agent's own files.
+    package var protected: [String]
+    /// Whom the script is to run as; nil: as the launcher.
+    package var user: ScriptUser?
+
+    package init(workspace: String, protected: [String] = [], user: ScriptUser? = nil) {
+        self.workspace = workspace
+        self.protected = protected
+        self.user = user
+    }
+
+    /// Where workspaces are.
+    var work: String { String(workspace[..<(workspace.lastIndex(of: "/") ?? workspace.startIndex)]) }
+}
+
+/// Namespaces around keeper and script; flags of clone(2).
+package struct NamespaceSet: OptionSet, Equatable, Sendable, CustomStringConvertible {
+    package var rawValue: UInt32
+
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let mounts = NamespaceSet(rawValue: 0x0002_0000)
+    package static let hostName = NamespaceSet(rawValue: 0x0400_0000)
+    package static let ipc = NamespaceSet(rawValue: 0x0800_0000)
+    package static let user = NamespaceSet(rawValue: 0x1000_0000)
+    package static let processes = NamespaceSet(rawValue: 0x2000_0000)
+    package static let network = NamespaceSet(rawValue: 0x4000_0000)
+
+    package var description: String {
+        let names: [(NamespaceSet, String)] = [
+            (.user, "user"), (.processes, "PID"), (.mounts, "mount"), (.ipc, "IPC"), (.hostName, "host name"),
+            (.network, "network"),
+        ]
+        return "new namespaces: " + names.filter { contains($0.0) }.map(\.1).joined(separator: ", ")
+    }
+}
+
 /// What happens to one script before it runs, in order, as data (STYLE.md C13): printed, compared, then executed.
 package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
-    /// A PID and a mount namespace around keeper and script.
-    package var ownNamespaces: Bool
+    package var namespaces: NamespaceSet = []
     /// In the keeper, the process between the launcher and the script, before it starts the script.
-    package var keeperOperations: [SandboxOperation]
+    package private(set) var keeperOperations: [SandboxOperation] = [.adoptOrphans, .holdClaim]
     /// In the script's process; the last one executes it.
-    package var scriptOperations: [SandboxOperation]
+    package private(set) var scriptOperations: [SandboxOperation] = []
     package var command: SandboxedCommand
+    /// What of the policy this host does not do.
+    package private(set) var unenforced: [Unenforced] = []
+    /// The directories that become the script's own /tmp and /var/tmp have to be in the workspace.
+    package private(set) var needsPrivateDirectories = false
 
-    package init(policy: SandboxPolicy, privileges: SandboxPrivileges, command: SandboxedCommand) {
+    package static let privateTmp = ".tmp"
+    package static let privateVarTmp = ".var-tmp"
+
+    /// The launcher's own, as the host knows them.
+    var user: UInt32 { host.user }
+    var group: UInt32 { host.group }
+
+    private let policy: SandboxPolicy
+    private let host: HostFeatures
+    private let surroundings: ScriptSurroundings
+
+    package init(
+        policy: SandboxPolicy,
+        host: HostFeatures,
+        surroundings: ScriptSurroundings,
+        command: SandboxedCommand
+    ) {
+        self.policy = policy
+        self.host = host
+        self.surroundings = surroundings
         self.command = command
-        ownNamespaces = policy.processes.ownNamespace && privileges.canMakeNamespaces
-        keeperOperations = [.adoptOrphans, .holdClaim]
-        // The mount namespace is cut off before the first mount, or the host would see our /proc.
-        if ownNamespaces { keeperOperations += [.keepMountsInside, .mountProc, .numberProcessesFromOurs] }
+        chooseNamespaces()
+        arrangeFiles()
+        if namespaces.contains(.network) { keeperOperations.append(.loopback) }
+        planScript()
+    }
+
+    package var operations: [SandboxOperation] { keeperOperations + scriptOperations }
+
+    package var limitsProcesses: Bool {
+        scriptOperations.contains { if case .limit(let limit) = $0 { limit.kind == .processes } else { false } }
+    }
+
+    /// One line a step, as a person reads it.
+    package var description: String {
+        var lines = namespaces.isEmpty ? [] : ["\(namespaces)"]
+        lines += operations.map(\.description)
+        return lines.enumerated().map { "\($0.offset + 1). \($0.element)" }.joined(separator: "\n")
+    }
+
+    /// What to do without, after a step that failed; nil: nothing helps.
+    ///
+    /// A clone does not say which of the namespaces it was.
+    package func layer(of failure: SandboxFailure) -> SandboxLayer? {
+        guard failure.stage < 0 else {
+            return operations.indices.contains(failure.stage) ? operations[failure.stage].layer : nil
+        }
+        let exoticFirst: [(NamespaceSet, SandboxLayer)] = [
+            (.user, .userNamespace), (.network, .networkNamespace), (.ipc, .ipcNamespace),
+            (.hostName, .hostNameNamespace), (.processes, .pidNamespace), (.mounts, .mounts),
+        ]
+        return exoticFirst.first { namespaces.contains($0.0) }?.1
+    }
+
+    // MARK: Namespaces
+
+    /// Why no namespace can be had at all; nil: they can.
+    private var namespaceRefusal: String? {
+        if host.hasAdministration { return nil }
+        if !policy.identity.noNewPrivileges {
+            return "not root, and a user namespace would end sudo: no-new-privileges = true in a policy permits it"
+        }
+        return host.refusal(of: .userNamespace)
+    }
+
+    private mutating func chooseNamespaces() {
+        var wanted: [(SandboxLayer, NamespaceSet, String)] = []
+        // Whoever is to live on would end with the namespace.
+        if policy.processes.ownNamespace, !policy.processes.background {
+            wanted.append((.pidNamespace, .processes, "a PID namespace"))
+        }
+        if policy.files.needsMounts { wanted.append((.mounts, .mounts, policy.files.mountsText)) }
+        if policy.processes.ownIPC { wanted.append((.ipcNamespace, .ipc, "an IPC namespace")) }
+        if policy.processes.ownHostName { wanted.append((.hostNameNamespace, .hostName, "a host name of its own")) }
+        if policy.network.access == .none { wanted.append((.networkNamespace, .network, "a network namespace")) }
+        for (layer, flag, what) in wanted {
+            if let why = namespaceRefusal ?? host.refusal(of: layer) ?? mountRefusal(layer) {
+                unenforced.append(Unenforced(layer, what, why))
+            } else {
+                namespaces.insert(flag)
+            }
+        }
+        // Its processes are to be seen in /proc.
+        if namespaces.contains(.processes), host.refusal(of: .mounts) == nil { namespaces.insert(.mounts) }
+        guard !namespaces.isEmpty, !host.hasAdministration else { return }
+        namespaces.insert(.user)
+        keeperOperations.append(.mapUser)
+    }
+
+    private func mountRefusal(_ layer: SandboxLayer) -> String? {
+        layer == .mounts && !host.hasMountAttributes ? "Linux older than 5.12" : nil
+    }
+
+    // MARK: Files
+
+    private var arrangesFiles: Bool {
+        namespaces.contains(.mounts) && policy.files.needsMounts && host.hasMountAttributes
+    }
+
+    private mutating func arrangeFiles() {
+        guard namespaces.contains(.mounts) else { return }
+        // Cut off before the first mount, or the host would see ours.
+        keeperOperations.append(.keepMountsInside)
+        guard arrangesFiles else {
+            return mountProc()
+        }
+        let files = policy.files
+        let workspace = surroundings.workspace
+        // In a user namespace devices of the host's cannot be made anew, and are only as open as they are to this user.
+        if files.privateDev, !namespaces.contains(.user) { keeperOperations.append(.forbidDevices) }
+        if files.rootIsReadOnly { keeperOperations.append(.readOnlyRoot(except: [workspace] + files.writable)) }
+        // Before a /tmp of its own hides a workspace that lies in there.
+        if files.privateTmp || files.hidesAgent {
+            keeperOperations.append(.takeWorkspace(workspace))
+        }
+        if files.privateTmp {
+            keeperOperations.append(.privateTmp(workspace: workspace))
+            needsPrivateDirectories = true
+        }
+        if files.privateDev {
+            keeperOperations.append(.privateDev(devices: files.devices, sharedMemory: policy.processes.ownIPC))
+        }
+        mountProc()
+        for path in files.readOnly where !files.rootIsReadOnly || path.hasPrefix("/proc/") {
+            keeperOperations.append(.readOnly(path))
+        }
+        for path in files.hidden + (files.hidesAgent ? surroundings.protected : []) {
+            keeperOperations.append(.hide(path))
+        }
+        // Last: in what is hidden, too, the script finds its own.
+        if files.privateTmp || files.hidesAgent {
+            keeperOperations.append(.showWorkspace(workspace, alone: files.hidesAgent))
+        }
+    }
+
+    private mutating func mountProc() {
+        // The number is set in there, which is read-only afterwards.
+        if namespaces.contains(.processes) { keeperOperations += [.mountProc, .numberProcessesFromOurs] }
+    }
+
+    // MARK: The script's process
+
+    private mutating func planScript() {
+        // First of all: from here on a keeper that is killed takes the script with it.
         scriptOperations = [
-            // First of all: from here on a keeper that is killed takes the script with it.
             .dieWithParent,
             // Before anything can open a terminal.
             .newSession,
@@ -78,19 +220,137 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
             // Behind the streams, which are copies of descriptors that this closes.
             .closeOtherDescriptors,
             .enterDirectory(command.directory),
+            .resetMemoryPriority,
+        ]
+        planLimits()
+        // What follows is allowed without privileges only behind this.
+        if policy.identity.noNewPrivileges { add(.noNewPrivileges, "no-new-privileges") }
+        planLandlock()
+        // The filters let through what is still to come.
+        if policy.systemCalls.filter != .none || !policy.systemCalls.denied.isEmpty { planFilters() }
+        planUser()
+        scriptOperations += [
             // As late as possible: a signal that comes before the program is there kills this process.
             .defaultSignals,
             .execute(path: command.path, arguments: command.arguments),
         ]
     }
 
-    package var operations: [SandboxOperation] { keeperOperations + scriptOperations }
+    private mutating func add(_ operation: SandboxOperation, _ what: String) {
+        if let layer = operation.layer, let why = host.refusal(of: layer) {
+            if !unenforced.contains(where: { $0.layer == layer && $0.what == what }) {
+                unenforced.append(Unenforced(layer, what, why))
+            }
+        } else {
+            scriptOperations.append(operation)
+        }
+    }
 
-    /// One line a step, as a person reads it.
-    package var description: String {
-        var lines = ownNamespaces ? ["new PID and mount namespace"] : []
-        lines += operations.map(\.description)
-        return lines.enumerated().map { "\($0.offset + 1). \($0.element)" }.joined(separator: "\n")
+    private mutating func planLimits() {
+        let limits = policy.limits
+        let all: [(ResourceLimit.Kind, Int64?)] = [
+            (.openFiles, limits.openFiles), (.fileBytes, limits.fileBytes), (.coreBytes, limits.coreBytes),
+            (.addressSpaceBytes, limits.addressSpaceBytes), (.lockedBytes, limits.lockedBytes),
+            // The kernel counts a user's processes all over the host.
+            (.processes, policy.identity.user == .own && surroundings.user != nil ? limits.processes : nil),
+        ]
+        for (kind, value) in all {
+            if let value { add(.limit(ResourceLimit(kind, value)), "limits of each process") }
+        }
+    }
+
+    /// Landlock and system-call filters are for root and for whoever gives up new privileges.
+    private var restrictionRefusal: String? {
+        guard !host.hasAdministration, !policy.identity.noNewPrivileges else { return nil }
+        return "not root, and sudo is to work: no-new-privileges = true in a policy permits it"
+    }
+
+    private mutating func planLandlock() {
+        var rules = LandlockRules()
+        let files = policy.files
+        if files.rootIsReadOnly {
+            rules.restrictsFiles = true
+            rules.writable = [surroundings.workspace] + files.writable
+            if arrangesFiles {
+                if files.privateTmp { rules.writable += ["/tmp", "/var/tmp"] }
+                if files.privateDev, policy.processes.ownIPC { rules.writable.append("/dev/shm") }
+            } else {
+                rules.exceptions = files.hidden
+                if files.hidesAgent { rules.exceptions += surroundings.protected + [surroundings.work] }
+            }
+        }
+        let network = policy.network
+        // A network of the script's own may be used as it likes.
+        if network.access != .host, !namespaces.contains(.network) {
+            rules.connect = network.access == .ports ? network.connect : []
+            rules.listen = network.access == .ports ? network.listen : []
+        }
+        rules.scopesAbstractSockets = !network.abstractSockets
+        // With the host's processes in sight the script is to reach those that it may.
+        rules.scopesSignals = policy.processes.ownNamespace && !policy.processes.background
+        guard !rules.isEmpty else { return }
+        var what: [String] = []
+        if rules.restrictsFiles { what.append("rules for files") }
+        if rules.connect != nil { what.append("TCP ports") }
+        if rules.scopesAbstractSockets || rules.scopesSignals { what.append("signals and abstract sockets") }
+        let version = host.landlockVersion
+        if let why = restrictionRefusal ?? (version == 0 ? "no landlock in this kernel" : nil) {
+            return unenforced.append(Unenforced(.landlock, what.joined(separator: ", "), why))
+        }
+        if version < LandlockRules.portsVersion, rules.connect != nil {
+            unenforced.append(Unenforced(.landlock, "TCP ports", "landlock \(version), 4 is needed"))
+            (rules.connect, rules.listen) = (nil, nil)
+        }
+        if version < LandlockRules.scopesVersion, rules.scopesSignals || rules.scopesAbstractSockets {
+            unenforced.append(
+                Unenforced(.landlock, "signals and abstract sockets", "landlock \(version), 6 is needed")
+            )
+            (rules.scopesSignals, rules.scopesAbstractSockets) = (false, false)
+        }
+        guard !rules.isEmpty else { return }
+        add(.landlock(rules, version: version), what.joined(separator: ", "))
+    }
+
+    private mutating func planFilters() {
+        if let why = restrictionRefusal ?? (host.filtersSystemCalls ? nil : "no seccomp in this kernel") {
+            return unenforced.append(Unenforced(.systemCalls, "the filter of system calls", why))
+        }
+        // A network of its own is nobody's: its sockets are free.
+        let isFree = namespaces.contains(.network)
+        for filter in SystemCallFilter.filters(policy, ownNetwork: isFree) {
+            add(.filterSystemCalls(filter), "the filter of system calls")
+        }
+    }
+
+    private mutating func planUser() {
+        let set = policy.identity.capabilities
+        // Who is not root has nothing to lose but what setuid programs give.
+        if set != .all, host.capabilities.bits & ~set.bits & CapabilitySet.known.bits != 0 {
+            add(.keepCapabilities(set), "capabilities")
+        }
+        guard policy.identity.user != .launcher else { return }
+        guard let user = surroundings.user, host.isRoot else {
+            return unenforced.append(Unenforced(.user, "another user", "not root"))
+        }
+        add(.becomeUser(user), "another user")
+        // The kernel forgets it with the user.
+        if scriptOperations.last == .becomeUser(user) { scriptOperations.append(.dieWithParent) }
+    }
+}
+
+extension SandboxPolicy.Files {
+    var needsMounts: Bool {
+        rootIsReadOnly || !readOnly.isEmpty || !hidden.isEmpty || privateTmp || privateDev || hidesAgent
+    }
+
+    /// For people who do not get it.
+    var mountsText: String {
+        var parts: [String] = []
+        if rootIsReadOnly || !readOnly.isEmpty { parts.append("read-only paths") }
+        if !hidden.isEmpty || hidesAgent { parts.append("hidden paths") }
+        if privateTmp { parts.append("a /tmp of its own") }
+        if privateDev { parts.append("a /dev of its own") }
+        return parts.joined(separator: ", ")
     }
 }
 

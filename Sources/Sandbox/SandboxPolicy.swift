@@ -1,5 +1,3 @@
-internal import CLinux
-
 /// The rules a script runs under (DESIGN.md 7): one of the three profiles, or what a policy file makes of one.
 ///
 /// A policy says what is wanted. What a host can do of it is `HostFeatures`, and both together make a `SandboxPlan`.
@@ -140,6 +138,8 @@ package struct CapabilitySet: Equatable, Sendable {
 
     package static let all = CapabilitySet(bits: .max)
     package static let empty = CapabilitySet(bits: 0)
+    /// Those that have names.
+    package static let known = CapabilitySet(bits: (1 << UInt64(names.count)) - 1)
 
     /// Without `CAP_`, in the order of their numbers.
     package static let names = [
@@ -165,17 +165,4 @@ package struct CapabilitySet: Equatable, Sendable {
     /// Names that are not in the set.
     package var missingNames: [String] { Self.names.indices.filter { !contains($0) }.map { Self.names[$0] } }
     package var containedNames: [String] { Self.names.indices.filter { contains($0) }.map { Self.names[$0] } }
-}
-
-/// What this process is permitted to build a sandbox from.
-package struct SandboxPrivileges: Equatable, Sendable {
-    package var canMakeNamespaces: Bool
-
-    package init(canMakeNamespaces: Bool) { self.canMakeNamespaces = canMakeNamespaces }
-
-    /// CAP_SYS_ADMIN is in the effective set.
-    package static var current: SandboxPrivileges {
-        let administration: UInt32 = 21
-        return SandboxPrivileges(canMakeNamespaces: clinux_has_capability(administration) == 1)
-    }
 }

@@ -74,6 +74,7 @@ enum Launcher {
             ticket: ticket,
             directoryPath: workspace.path,
             specification: specification,
+            policy: settings.policy,
             state: state,
             signals: signals,
             claim: claim.descriptor,

@@ -17,7 +17,14 @@ struct LimitClock {
     private let end: Int64
     private var nextLook: Int64
 
-    init(_ limits: ScriptLimits) {
+    /// The machine's limits, or the policy's where those are lower.
+    init(_ limits: ScriptLimits, _ policy: SandboxPolicy.Limits) {
+        var limits = limits
+        func lower(_ machine: inout Int64, _ own: Int64?) {
+            if let own { machine = machine == 0 ? own : min(machine, own) }
+        }
+        lower(&limits.seconds, policy.timeSeconds)
+        lower(&limits.workspaceBytes, policy.workspaceBytes)
         self.limits = limits
         end = limits.seconds > 0 ? Self.now + limits.seconds * 1000 : .max
         nextLook = limits.workspaceBytes > 0 ? Self.now : .max

@@ -5,6 +5,8 @@ internal import Sandbox
 extension Supervisor {
     mutating func finish(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         guard let outcome else { return }
+        // Before the group goes.
+        let (memoryText, processesText) = (groupLimits?.memoryText, groupLimits?.processesText)
         endLeftOvers()
         var entries: [(OutputLogRecord.Source, String)] = []
         var detail: String?
@@ -40,6 +42,11 @@ extension Supervisor {
             if let detail { entries.append((.standardError, detail)) }
         case .exited, .cancelled, .notStarted: break
         }
+        if let text = memoryText {
+            entries.append((.standardError, text))
+            detail = detail ?? text
+        }
+        if let text = processesText { entries.append((.standardError, text)) }
         if !survivors.isEmpty {
             entries.append((.standardError, Self.survivorText(survivors)))
             detail = (detail.map { $0 + " " } ?? "") + Self.survivorText(survivors)
@@ -82,7 +89,7 @@ extension Supervisor {
             _ = group?.remove()
             return
         }
-        if case .exited = outcome, settings.policy.processes.background { return releaseTree() }
+        if case .exited = outcome, policy.processes.background { return releaseTree() }
         if survivors.isEmpty { killTree() }
         _ = group?.remove()
     }

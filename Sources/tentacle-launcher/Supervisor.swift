@@ -17,6 +17,7 @@ struct Supervisor: ~Copyable {
     let ticket: ScriptTicketName
     let directoryPath: String
     let specification: ScriptSpecification
+    let policy: SandboxPolicy
     var state: ScriptStateRecord
     let signals: Int32
     /// The locked file.
@@ -27,6 +28,7 @@ struct Supervisor: ~Copyable {
     var error = Pipe()
     var process: SandboxedProcess?
     var group: ControlGroup?
+    var groupLimits: ControlGroupLimits?
     var batch: OutputLogBatch
     var outcome: Supervision.Outcome?
     private var buffer = [UInt8](repeating: 0, count: readBytes)
@@ -45,6 +47,7 @@ struct Supervisor: ~Copyable {
         ticket: ScriptTicketName,
         directoryPath: String,
         specification: ScriptSpecification,
+        policy: SandboxPolicy,
         state: ScriptStateRecord,
         signals: Int32,
         claim: Int32,
@@ -57,10 +60,11 @@ struct Supervisor: ~Copyable {
         batch = OutputLogBatch(mask: mask)
         output.lines = OutputLineSplitter(mask: mask)
         error.lines = OutputLineSplitter(mask: mask)
-        clock = LimitClock(settings.limits)
+        clock = LimitClock(settings.limits, policy.limits)
         self.ticket = ticket
         self.directoryPath = directoryPath
         self.specification = specification
+        self.policy = policy
         self.state = state
         self.signals = signals
         self.claim = claim
@@ -96,106 +100,12 @@ struct Supervisor: ~Copyable {
         finish(directory, log)
     }
 
-    // MARK: Starting
-
-    private mutating func start(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
-        let command = SandboxedCommand(
-            path: Self.shell,
-            arguments: [Self.shell, directoryPath + "/" + ScriptSpecification.scriptFileName]
-                + specification.arguments,
-            environment: specification.environment,
-            directory: directoryPath
-        )
-        let plan = SandboxPlan(policy: settings.policy, privileges: .current, command: command)
-        var missing: [String] = []
-        do throws(SandboxFailure) {
-            makeGroup(directory, &missing)
-            do throws(SandboxFailure) {
-                try launch(plan, directory, &missing)
-            } catch {
-                guard plan.ownNamespaces else { throw error }
-                // Containers have privileges that do not reach as far as they say.
-                let step = plan.operations.indices.contains(error.stage) ? "\(plan.operations[error.stage])" : "clone"
-                missing.append("a PID namespace (\(step): \(systemErrorText(error.number)))")
-                try launch(SandboxPlan(policy: .none, privileges: .current, command: command), directory, &missing)
-            }
-        } catch {
-            perform(machine.startFailed(systemErrorText(error.number)), directory, log)
-        }
-        if settings.policy.processes.ownNamespace, !plan.ownNamespaces {
-            missing.append("a PID namespace (no CAP_SYS_ADMIN)")
-        }
-        say(missing, log)
-    }
-
-    /// What a kill cannot rely on here, in the script's log.
-    private func say(_ missing: [String], _ log: borrowing OutputLogWriter) {
-        guard !missing.isEmpty else { return }
-        var text = "Not enforced here: \(missing.joined(separator: "; "))."
-        if group == nil, process?.ownNamespaces != true {
-            text += " Processes of the script live on when its launcher and its keeper are killed at once"
-            text += geteuid() == 0 ? "." : ", and those of other users cannot be killed."
-        }
-        try? log.append([(.debug, text)])
-    }
-
-    private mutating func makeGroup(_ directory: borrowing WorkspaceDirectory, _ missing: inout [String]) {
-        guard settings.usesControlGroups else { return missing.append("a control group (switched off)") }
-        do {
-            group = try ControlGroup.make(settings.groupName(ticket, directory), number: UTCMicroseconds.now.sinceEpoch)
-        } catch {
-            missing.append("a control group (\(error))")
-        }
-    }
-
-    private mutating func launch(
-        _ plan: SandboxPlan,
-        _ directory: borrowing WorkspaceDirectory,
-        _ missing: inout [String]
-    ) throws(SandboxFailure) {
-        var outputs: [Int32] = [-1, -1]
-        var errors: [Int32] = [-1, -1]
-        guard unsafe clinux_pipe(&outputs) == 0, unsafe clinux_pipe(&errors) == 0 else {
-            throw SandboxFailure(stage: -1, number: errno)
-        }
-        defer {
-            close(outputs[1])
-            close(errors[1])
-        }
-        output.descriptor = outputs[0]
-        error.descriptor = errors[0]
-        for pipe in [outputs[0], errors[0]] { _ = fcntl(pipe, F_SETFL, O_NONBLOCK) }
-        do {
-            let streams = SandboxStreams(
-                output: outputs[1],
-                error: errors[1],
-                directory: directory.descriptor,
-                claim: claim,
-                signals: signals
-            )
-            let workspace = directory.descriptor
-            let started = try SandboxExecutor.start(plan, streams, group: group) { Self.orphaned(workspace, $0) }
-            process = started
-            if let refused = group, started.groupRefusal != 0 {
-                missing.append("a control group (\(systemErrorText(started.groupRefusal)))")
-                _ = refused.remove()
-                group = nil
-            }
-        } catch {
-            close(outputs[0])
-            close(errors[0])
-            (output.descriptor, self.error.descriptor) = (-1, -1)
-            throw error
-        }
-    }
-
     // MARK: Events
 
     private mutating func step(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         func input(_ descriptor: Int32) -> pollfd { pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0) }
-        var waiting: InlineArray<5, pollfd> = [
-            input(signals), input(output.descriptor), input(error.descriptor), input(process?.failures ?? -1),
-            input(process?.statuses ?? -1),
+        var waiting: InlineArray<4, pollfd> = [
+            input(signals), input(output.descriptor), input(error.descriptor), input(process?.statuses ?? -1),
         ]
         let milliseconds = clock.pollMilliseconds
         var span = waiting.mutableSpan
@@ -210,8 +120,7 @@ struct Supervisor: ~Copyable {
         if waiting[0].revents != 0 { readSignals(directory, log) }
         if waiting[1].revents != 0 { readOutput(.output, directory, log) }
         if waiting[2].revents != 0 { readOutput(.error, directory, log) }
-        if waiting[3].revents != 0 { readFailure(directory, log) }
-        if waiting[4].revents != 0 { readStatus(directory, log) }
+        if waiting[3].revents != 0 { readStatus(directory, log) }
     }
 
     private mutating func readOutput(
@@ -270,16 +179,6 @@ struct Supervisor: ~Copyable {
         }
     }
 
-    /// The pipe is empty at its end when the script's program runs.
-    private mutating func readFailure(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
-        guard let started = process else { return }
-        let message = SandboxExecutor.readMessage(started.failures)
-        close(started.failures)
-        process?.failures = -1
-        guard let (_, number) = message else { return }
-        perform(machine.startFailed(systemErrorText(number)), directory, log)
-    }
-
     private mutating func readStatus(_ directory: borrowing WorkspaceDirectory, _ log: borrowing OutputLogWriter) {
         guard let started = process else { return }
         if let (_, status) = SandboxExecutor.readMessage(started.statuses) {
@@ -332,7 +231,7 @@ struct Supervisor: ~Copyable {
 
     // MARK: Actions
 
-    private mutating func perform(
+    mutating func perform(
         _ event: Supervision.OnEvent,
         _ directory: borrowing WorkspaceDirectory,
         _ log: borrowing OutputLogWriter
@@ -349,7 +248,7 @@ struct Supervisor: ~Copyable {
     /// Ends every process of the script, or names those that would not die.
     mutating func killTree() {
         guard reap() || group?.isPopulated == true else { return }
-        let keeper = process?.ownNamespaces == true ? process?.pidDescriptor : nil
+        let keeper = process?.namespaces.contains(.processes) == true ? process?.pidDescriptor : nil
         let living = TreeEnd.run(
             group: group,
             milliseconds: Self.killMilliseconds,
@@ -376,7 +275,7 @@ struct Supervisor: ~Copyable {
     }
 
     /// In the keeper, when this launcher was killed: the agent ends the record, the log says why.
-    private static func orphaned(_ workspace: Int32, _ living: [ProcessTable.Row]) {
+    static func orphaned(_ workspace: Int32, _ living: [ProcessTable.Row]) {
         let own = dup(workspace)
         guard own >= 0 else { return }
         var entries: [(OutputLogRecord.Source, String)] = [

@@ -17,7 +17,7 @@ import Testing
         "TentacleContracts": ["BSON"],
         "LauncherProtocol": [],
         "ProcessTesting": ["CLinux"],
-        "Sandbox": ["CLinux"],
+        "Sandbox": ["CLinux", "CSeccomp"],
         "tentacle-launcher": ["LauncherProtocol", "Sandbox", "CLinux"],
         "ScriptExecution": ["TentacleContracts", "LauncherProtocol", "CLinux", "Logging"],
         "AgentConfiguration": ["SecureTransport"],

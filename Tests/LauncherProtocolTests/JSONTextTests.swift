@@ -135,8 +135,8 @@ import Testing
     @Test(
         "a script.json that says something else than names and paths of its sandbox is refused, not run with less",
         arguments: [
-            #""sandbox":null"#, #""sandbox":1"#, #""instance":["x"]"#, #""protected":"/etc""#, #""protected":["/a",1]"#,
-            #""protected":null"#,
+            #""sandbox":1"#, #""sandbox":["none"]"#, #""instance":["x"]"#, #""protected":"/etc""#,
+            #""protected":["/a",1]"#,
         ]
     )
     func wrongTypes(member: String) throws {
@@ -144,7 +144,10 @@ import Testing
             {"version":1,"ticket":"abc","service":2,"taskId":"t","fullIsolation":false,"mutexName":"m","arguments":[],\
             "environment":{}
             """
-        #expect(try ScriptSpecification(bytes: Array((text + "}").utf8)).protected == [])
+        let nothing = text + #","sandbox":null,"instance":null,"protected":null}"#
+        #expect(
+            try ScriptSpecification(bytes: Array(nothing.utf8)) == ScriptSpecification(bytes: Array((text + "}").utf8))
+        )
         #expect(throws: LauncherProtocolError.self) {
             try ScriptSpecification(bytes: Array((text + ",\(member)}").utf8))
         }

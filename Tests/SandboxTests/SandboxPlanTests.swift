@@ -10,46 +10,6 @@ import Testing
         directory: "/w"
     )
 
-    @Test("a standard plan with privileges puts the script into namespaces of its own")
-    func standard() {
-        let plan = SandboxPlan(
-            policy: .standard,
-            privileges: SandboxPrivileges(canMakeNamespaces: true),
-            command: Self.command
-        )
-        #expect(
-            plan.description == """
-                1. new PID and mount namespace
-                2. adopt orphans
-                3. hold the claim on the workspace
-                4. keep mounts inside the namespace
-                5. mount /proc of the PID namespace
-                6. number processes from the launcher's own number
-                7. die with the keeper
-                8. begin a session
-                9. input from /dev/null, output and errors into the pipes
-                10. close every other descriptor at execution
-                11. enter /w
-                12. default action for every signal, none blocked
-                13. execute /bin/bash with 2 arguments
-                """
-        )
-    }
-
-    @Test(
-        "without privileges, or without a sandbox, the script starts directly",
-        arguments: [(SandboxPolicy.standard, false), (SandboxPolicy.none, true), (SandboxPolicy.none, false)]
-    )
-    func direct(policy: SandboxPolicy, canMakeNamespaces: Bool) {
-        let plan = SandboxPlan(
-            policy: policy,
-            privileges: SandboxPrivileges(canMakeNamespaces: canMakeNamespaces),
-            command: Self.command
-        )
-        #expect(!plan.ownNamespaces)
-        #expect(plan.keeperOperations == [.adoptOrphans, .holdClaim])
-        #expect(plan.operations.last == .execute(path: "/bin/bash", arguments: ["/bin/bash", "x"]))
-    }
 }
 
 @Suite struct SupervisionTests {

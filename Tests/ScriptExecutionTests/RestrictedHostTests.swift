@@ -68,7 +68,8 @@ import Testing
             let log = try String(contentsOfFile: home + "/work/one/Output.log", encoding: .utf8)
             #expect(log.contains(" err \(text)\n"), "\(log)")
             #expect(log.contains(" dbg Not enforced here: a control group ("), "\(log)")
-            #expect(log.contains("; a PID namespace (no CAP_SYS_ADMIN). "), "\(log)")
+            #expect(log.contains("; a PID namespace, read-only paths, hidden paths, a /tmp of its own, "), "\(log)")
+            #expect(log.contains("(not root, and a user namespace would end sudo: "), "\(log)")
             #expect(log.contains("and those of other users cannot be killed."), "\(log)")
         }
     }

@@ -26,6 +26,7 @@ enum {
     CLINUX_SO_PEERCRED = 17,
     CLINUX_SPAWN_SETSID = 0x80,
     CLINUX_WAIT_ALL = 0x40000000,
+    CLINUX_AT_EMPTY_PATH = 0x1000,
 };
 
 /// glibc 2.34, shown only with _GNU_SOURCE.
@@ -154,13 +155,13 @@ static inline int clinux_next_signal(int descriptor) {
     return clinux_next_signal_from(descriptor, &sender);
 }
 
-/// Whether a capability (its number) is in the effective set of this process.
-static inline int clinux_has_capability(unsigned number) {
+/// The effective set of this process; bit n is capability n.
+static inline uint64_t clinux_capabilities(void) {
     struct { uint32_t version; int32_t pid; } header = {0x20080522, 0};
     struct { uint32_t effective, permitted, inheritable; } data[2];
     memset(data, 0, sizeof data);
     if (syscall(SYS_capget, &header, data) < 0) return 0;
-    return (data[number / 32].effective >> (number % 32)) & 1;
+    return data[0].effective | (uint64_t)data[1].effective << 32;
 }
 
 /// Takes this program's code out of its memory: what is needed again comes back from the page cache.
@@ -178,17 +179,119 @@ static inline int clinux_pipe(int ends[2]) {
     return result < 0 ? -errno : 0;
 }
 
-/// Mounts of the host still arrive, ours do not leave (MS_SLAVE, recursive).
-///
-/// In a chroot the root is no mount: there the one place where we mount has to do.
-static inline int clinux_keep_mounts_inside(void) {
-    if (mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) == 0) return 0;
-    if (errno != EINVAL) return -errno;
-    return mount("", "/proc", NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
+/// What is mounted there and below: mounts of others still arrive, ours do not leave.
+static inline int clinux_share_mounts_one_way(const char *path) {
+    return mount("", path, NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
 }
 
-static inline int clinux_mount_proc(void) {
-    return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? -errno : 0;
+/// mount(2) of a file system that has no device behind it.
+static inline int clinux_mount(const char *type, const char *target, unsigned long flags, const char *options) {
+    return mount(type, target, type, flags, options) < 0 ? -errno : 0;
+}
+
+// Since Linux 5.2 and 5.12; written out because C libraries name them in headers that exclude each other.
+enum {
+    CLINUX_MOUNT_READ_ONLY = 1,
+    CLINUX_MOUNT_NO_DEVICES = 4,
+    CLINUX_AT_RECURSIVE = 0x8000,
+    CLINUX_OPEN_TREE_CLONE = 1,
+    CLINUX_MOVE_FROM_EMPTY_PATH = 4,
+    CLINUX_MOVE_TO_LINK = 0x10,
+};
+
+/// mount_setattr(2) on a path, or with an empty one on the mount behind a descriptor; with all mounts below.
+static inline int clinux_mount_attributes(int directory, const char *path, uint64_t set, uint64_t clear) {
+    struct { uint64_t set, clear, propagation, user_namespace; } attributes = {set, clear, 0, 0};
+    int flags = CLINUX_AT_RECURSIVE | (*path ? 0 : CLINUX_AT_EMPTY_PATH);
+    long result = syscall(442, directory, path, flags, &attributes, sizeof attributes);
+    return result < 0 ? -errno : 0;
+}
+
+/// The same for the one mount at a path, without those below.
+static inline int clinux_mount_attributes_of_one(const char *path, uint64_t set) {
+    struct { uint64_t set, clear, propagation, user_namespace; } attributes = {set, 0, 0, 0};
+    long result = syscall(442, AT_FDCWD, path, 0, &attributes, sizeof attributes);
+    return result < 0 ? -errno : 0;
+}
+
+/// open_tree(2): a copy of what is mounted at a path and below, attached nowhere; an empty path means the descriptor.
+static inline int clinux_copy_tree(int directory, const char *path) {
+    unsigned flags = CLINUX_OPEN_TREE_CLONE | O_CLOEXEC | CLINUX_AT_RECURSIVE | (*path ? 0 : CLINUX_AT_EMPTY_PATH);
+    long result = syscall(428, directory, path, flags);
+    return result < 0 ? -errno : (int)result;
+}
+
+/// move_mount(2): attaches what `clinux_copy_tree` gave; links at the end of the path are followed.
+static inline int clinux_attach_tree(int tree, const char *path) {
+    long result = syscall(429, tree, "", AT_FDCWD, path, CLINUX_MOVE_FROM_EMPTY_PATH | CLINUX_MOVE_TO_LINK);
+    return result < 0 ? -errno : 0;
+}
+
+static inline int clinux_make_device(const char *path, uint32_t mode, uint64_t device) {
+    return syscall(SYS_mknodat, AT_FDCWD, path, mode, device) < 0 ? -errno : 0;
+}
+
+/// landlock_create_ruleset(2) with no attributes: the version, or -errno.
+static inline int clinux_landlock_version(void) {
+    long result = syscall(444, NULL, 0, 1u);
+    return result < 0 ? -errno : (int)result;
+}
+
+/// A rule set; `version` says how much of it this kernel knows.
+static inline int clinux_landlock_create(int version, uint64_t files, uint64_t network, uint64_t scopes) {
+    struct { uint64_t files, network, scopes; } attributes = {files, network, scopes};
+    long result = syscall(444, &attributes, version < 4 ? 8 : version < 6 ? 16 : 24, 0u);
+    return result < 0 ? -errno : (int)result;
+}
+
+static inline int clinux_landlock_allow_path(int rules, uint64_t access, int path) {
+    struct { uint64_t access; int32_t parent; } __attribute__((packed)) rule = {access, path};
+    return syscall(445, rules, 1, &rule, 0u) < 0 ? -errno : 0;
+}
+
+static inline int clinux_landlock_allow_port(int rules, uint64_t access, uint64_t port) {
+    struct { uint64_t access, port; } rule = {access, port};
+    return syscall(445, rules, 2, &rule, 0u) < 0 ? -errno : 0;
+}
+
+static inline int clinux_landlock_enforce(int rules) { return syscall(446, rules, 0u) < 0 ? -errno : 0; }
+
+/// Sets all three sets of capabilities of this process; bit n is capability n.
+static inline int clinux_set_capabilities(uint64_t effective, uint64_t permitted, uint64_t inheritable) {
+    struct { uint32_t version; int32_t pid; } header = {0x20080522, 0};
+    struct { uint32_t effective, permitted, inheritable; } data[2] = {
+        {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
+        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)},
+    };
+    return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+// The system calls themselves: the C library's would tell every thread, and there is one.
+static inline int clinux_set_user(uint32_t user) { return syscall(SYS_setresuid, user, user, user) < 0 ? -errno : 0; }
+static inline int clinux_set_group(uint32_t group) { return syscall(SYS_setresgid, group, group, group) < 0 ? -errno : 0; }
+static inline int clinux_set_groups(size_t count, const uint32_t *groups) {
+    return syscall(SYS_setgroups, count, groups) < 0 ? -errno : 0;
+}
+
+static inline int clinux_set_limit(int resource, uint64_t value) {
+    struct { uint64_t soft, hard; } limit = {value, value};
+    return syscall(SYS_prlimit64, 0, resource, &limit, NULL) < 0 ? -errno : 0;
+}
+
+/// Takes the loopback interface of this network namespace into service.
+static inline int clinux_start_loopback(void) {
+    struct { char name[16]; short flags; char rest[22]; } request = {"lo", 1 /* IFF_UP */, {0}};
+    int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    int result = syscall(SYS_ioctl, descriptor, 0x8914 /* SIOCSIFFLAGS */, &request) < 0 ? -errno : 0;
+    close(descriptor);
+    return result;
+}
+
+/// Whether this kernel filters system calls.
+static inline int clinux_has_filters(void) {
+    uint32_t action = 0x00050000; // SECCOMP_RET_ERRNO
+    return syscall(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, &action) == 0;
 }
 
 /// Connects a unix stream socket; a path too long is ENAMETOOLONG.

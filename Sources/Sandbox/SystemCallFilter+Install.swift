@@ -1,0 +1,68 @@
+internal import CSeccomp
+internal import Glibc
+
+extension SystemCallFilter {
+    /// Names that this build's libseccomp does not know.
+    package static func unknownNames(_ policy: SandboxPolicy) -> [String] {
+        (policy.systemCalls.allowed + policy.systemCalls.denied).filter {
+            unsafe seccomp_syscall_resolve_name($0) == cseccomp_unknown()
+        }
+    }
+
+    /// Puts the filter on this process for good; the number of the error when the kernel refuses.
+    ///
+    /// The caller has no-new-privileges or CAP_SYS_ADMIN.
+    func install() -> Int32 {
+        guard let context = unsafe seccomp_init(Self.word(others)) else { return ENOMEM }
+        // No seccomp_release: this process becomes another program.
+        // What no-new-privileges is to be, the plan says.
+        _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0)
+        _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, cseccomp_refuse(UInt16(ENOSYS)))
+        // A tree instead of a list: many rules are quicker in the kernel and not slower to make.
+        if rules.count > Self.treeThreshold { _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) }
+        if foreignArchitectures {
+            for architecture in Self.foreign { _ = unsafe seccomp_arch_add(context, architecture) }
+        }
+        for rule in rules {
+            let number = unsafe seccomp_syscall_resolve_name(rule.name)
+            // Not on this kind of machine.
+            guard number >= 0 || foreignArchitectures, number != cseccomp_unknown() else { continue }
+            let result = unsafe Self.add(rule, number, context)
+            // A number of another kind of machine, which has no place in this filter.
+            guard result >= 0 || result == -EDOM || result == -EINVAL && number < 0 else { return -result }
+        }
+        return -(unsafe seccomp_load(context))
+    }
+
+    private static let treeThreshold = 100
+
+    private static let foreign: [UInt32] = {
+        #if arch(x86_64)
+            [UInt32(SCMP_ARCH_X86), UInt32(SCMP_ARCH_X32)]
+        #elseif arch(arm64)
+            [UInt32(SCMP_ARCH_ARM)]
+        #else
+            []
+        #endif
+    }()
+
+    private static func word(_ action: SystemCallAction) -> UInt32 {
+        switch action {
+        case .allow: cseccomp_allow()
+        case .refuse(let number): cseccomp_refuse(UInt16(truncatingIfNeeded: number))
+        }
+    }
+
+    private static func add(_ rule: SystemCallRule, _ number: Int32, _ context: scmp_filter_ctx) -> Int32 {
+        func comparison(_ argument: SystemCallRule.Argument?) -> scmp_arg_cmp {
+            guard let argument else { return scmp_arg_cmp() }
+            return cseccomp_masked(argument.position, argument.mask, argument.value)
+        }
+        let count: UInt32 = rule.first == nil ? 0 : rule.second == nil ? 1 : 2
+        var comparisons: InlineArray<2, scmp_arg_cmp> = [comparison(rule.first), comparison(rule.second)]
+        var span = comparisons.mutableSpan
+        return unsafe span.withUnsafeMutableBufferPointer {
+            unsafe seccomp_rule_add_array(context, word(rule.action), number, count, $0.baseAddress)
+        }
+    }
+}
