@@ -103,7 +103,11 @@ struct Keeper: ~Copyable {
             signals: streams.signals,
             kill: {
                 // In a namespace: everybody but ourselves, at once.
-                if plan.namespaces.contains(.processes) { kill(-1, SIGKILL) } else { ProcessTable.killDescendants(of: getpid()) }
+                if plan.namespaces.contains(.processes) {
+                    kill(-1, SIGKILL)
+                } else {
+                    ProcessTable.killDescendants(of: getpid())
+                }
             },
             reap: { reap(0) }
         )

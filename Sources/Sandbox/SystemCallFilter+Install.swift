@@ -38,11 +38,11 @@ extension SystemCallFilter {
 
     private static let foreign: [UInt32] = {
         #if arch(x86_64)
-            [UInt32(SCMP_ARCH_X86), UInt32(SCMP_ARCH_X32)]
+        [UInt32(SCMP_ARCH_X86), UInt32(SCMP_ARCH_X32)]
         #elseif arch(arm64)
-            [UInt32(SCMP_ARCH_ARM)]
+        [UInt32(SCMP_ARCH_ARM)]
         #else
-            []
+        []
         #endif
     }()
 

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import LauncherProtocol
 internal import Sandbox
 
@@ -55,6 +56,7 @@ extension Supervisor {
             entries.append((.debug, "Process \(Self.shell) in \(directoryPath) exited with code \(code)"))
         }
         LastResort.release(directory)
+        removePrivateDirectories(directory)
         do {
             try log.append(quota.finish(at: .now))
             try log.append(entries)
@@ -80,6 +82,13 @@ extension Supervisor {
             Launcher.complain("\(ticket): \(error)")
             // Not safe from a power cut is better than unknown.
             try? directory.writeState(state, durable: false)
+        }
+    }
+
+    /// Where the script left nothing in them; what it did leave goes with the workspace.
+    private func removePrivateDirectories(_ directory: borrowing WorkspaceDirectory) {
+        for name in [SandboxPlan.privateTmp, SandboxPlan.privateVarTmp] {
+            unsafe unlinkat(directory.descriptor, name, AT_REMOVEDIR)
         }
     }
 

@@ -99,7 +99,9 @@ extension Supervisor {
         case .own: user = .own(process: getpid())
         case .named(let name):
             guard let found = ScriptUser.find(name) else {
-                throw LauncherProtocolError("The policy \(policy.name) names the user \(name), who is not in /etc/passwd.")
+                throw LauncherProtocolError(
+                    "The policy \(policy.name) names the user \(name), who is not in /etc/passwd."
+                )
             }
             user = found
         }

@@ -15,7 +15,7 @@ final class TentacleFixture: Sendable {
     private let cleanUp = CleanUp()
 
     private init() throws {
-        folder = FileManager.default.temporaryDirectory.appending(path: "tentacle-test-\(UUID().uuidString)")
+        folder = ScratchFolder.url("tentacle-test")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     }
 

@@ -94,7 +94,9 @@ struct LauncherFaultTests {
             let status = try await agent.status(ticket.description)
             #expect(status.state == .complete, comment)
             if state.phase == .complete { #expect(status.exitCode == state.exitCode, comment) }
-            let codes = state.phase == .complete ? [7, ScriptExitCode.fatal] : [ScriptExitCode.unknownResult]
+            let codes =
+                state.phase == .complete
+                ? [7, ScriptExitCode.fatal, ScriptExitCode.couldNotStart] : [ScriptExitCode.unknownResult]
             #expect(codes.contains(status.exitCode), comment)
             let texts = ScriptFixture.output(status)
             let complaints = status.logs.filter { $0.source == .standardError }.map(\.text)

@@ -54,7 +54,7 @@ private final class LauncherSocket: Sendable {
     @Test("scripts start, and are cancelled, through a socket; the connection ends before the script does")
     func overSocket() async throws {
         let launcher = try #require(ScriptFixture.launcherPath)
-        let home = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)").path
+        let home = ScratchFolder.url("scripts").path
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: home) }
         let path = home + "/launcher.sock"

@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import LauncherProtocol
 import Logging
+import ProcessTesting
 import Testing
 
 @testable import ScriptExecution
@@ -81,7 +82,7 @@ struct ScriptFixture: Sendable {
 
     /// A new home without a service, for tests that run one elsewhere or later.
     static func withHome(_ body: (_ home: String) async throws -> Void) async throws {
-        let home = FileManager.default.temporaryDirectory.appending(path: "scripts-\(UUID().uuidString)").path
+        let home = ScratchFolder.url("scripts").path
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: home) }
         try await body(home)

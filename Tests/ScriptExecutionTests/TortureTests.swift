@@ -91,7 +91,7 @@ struct TortureTests {
         print("torture: seed \(Self.seed), \(Self.kills / 3) kills, \(way.rawValue)")
         let launcher = try #require(ScriptFixture.launcherPath)
         let host = try #require(ScriptFixture.program("script-service-host"))
-        let home = FileManager.default.temporaryDirectory.appending(path: "torture-\(UUID().uuidString)").path
+        let home = ScratchFolder.url("torture").path
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: home) }
         let marker = UUID().uuidString
@@ -245,7 +245,11 @@ struct TortureTests {
     // MARK: Afterwards
 
     private static func expectNothingLeft(_ home: String) throws {
-        let ours: Set<String> = ["Bootstrap.sh", "script.json", "Output.log", "state.json", "state.lock"]
+        let ours: Set<String> = [
+            "Bootstrap.sh", "script.json", "Output.log", "state.json", "state.lock",
+            // Of a sandbox whose launcher was killed.
+            ".tmp", ".var-tmp",
+        ]
         let workspaces = ScriptWorkspaces(homeDirectory: home) { text, _ in text }
         for ticket in workspaces.tickets() {
             let names = try FileManager.default.contentsOfDirectory(atPath: workspaces.path(of: ticket))

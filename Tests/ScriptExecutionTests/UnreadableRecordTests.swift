@@ -76,7 +76,8 @@ struct UnreadableRecordTests {
             let next = try ScriptFixture(home: fixture.home)
             try await next.running { next in
                 #expect(try await next.status().state == .running)
-                var second = ScriptStart(body: "cat '\(workspace)/state.json'", taskID: "ServerTasks-2")
+                // Sees no workspace but its own.
+                var second = ScriptStart(body: "echo begun > '\(fixture.home)/second'", taskID: "ServerTasks-2")
                 second.isolation = .full
                 _ = try await next.service.start(second, ticket: "second")
                 while try await !next.status("second").logs.contains(where: { $0.text.hasPrefix("Waiting") }) {}
@@ -85,7 +86,9 @@ struct UnreadableRecordTests {
                 await next.service.waitUntilOver(ticket: "second")
                 let status = try await next.status()
                 #expect(status.state == .complete && status.exitCode == 3)
-                #expect(ScriptFixture.output(try await next.status("second")).joined().contains("\"complete\""))
+                #expect(FileManager.default.fileExists(atPath: fixture.home + "/second"))
+                let record = try String(contentsOfFile: workspace + "/state.json", encoding: .utf8)
+                #expect(record.contains("\"complete\""))
             }
         }
     }

@@ -29,7 +29,7 @@ struct Daemon {
         configure: (inout TentacleConfiguration) throws -> Void = { _ in },
         _ body: (Daemon) async throws -> Void
     ) async throws -> RunningProgram.Outcome {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "agent-\(UUID().uuidString)")
+        let folder = ScratchFolder.url("agent")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let server = try serverIdentity.get()
@@ -94,7 +94,7 @@ struct Daemon {
 
 /// A folder that is removed when the body ends.
 func withScratch<Value>(_ body: (URL) async throws -> Value) async throws -> Value {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "agent-\(UUID().uuidString)")
+    let folder = ScratchFolder.url("agent")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     return try await body(folder)
