@@ -147,8 +147,10 @@ enum SandboxPolicyChoice {
         guard let launcher = context.launcherPath,
             let end = context.runProgram(launcher, ["sandbox", "show", name]), end.status != 0
         else { return }
-        let reason = end.errors.split(separator: "\n").last.map { $0.trimmingPrefix("tentacle-launcher: ") }
-        throw CommandError("The sandbox policy '\(name)' cannot be used: \(reason ?? "exit code \(end.status)").")
+        // Every problem of a policy's file is a line.
+        let reasons = end.errors.split(separator: "\n").map { $0.trimmingPrefix("tentacle-launcher: ") }
+        let reason = reasons.isEmpty ? "exit code \(end.status)" : reasons.joined(separator: "\n")
+        throw CommandError("The sandbox policy '\(name)' cannot be used: \(reason)\(reason.hasSuffix(".") ? "" : ".")")
     }
 }
 
