@@ -197,7 +197,7 @@ let package = Package(
             "TentacleCommandsTests",
             [
                 "AgentConfiguration", "LauncherProtocol", "OctopusClient", "ProcessTesting", "SecureTransport",
-                "TentacleCommands", "fault-injector", "tentacle",
+                "TentacleCommands", "fault-injector", "tentacle", "tentacle-launcher",
             ]
         ),
         tests(

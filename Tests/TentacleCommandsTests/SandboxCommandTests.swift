@@ -253,3 +253,56 @@ private func writeStandInLauncher(_ world: TestWorld) throws -> String {
         #expect(SandboxPolicyName.isValid(name) == isValid)
     }
 }
+
+/// The built programs, `tentacle` and `tentacle-launcher`, which lie beside each other.
+@Suite struct RealLauncherTests {
+    private static let folder = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    private static let tentacle = folder.appending(path: "tentacle").path
+    private static let launcher = folder.appending(path: "tentacle-launcher").path
+
+    private static let knowsSandbox = ProgramEnd.run(launcher, ["sandbox", "show", "standard"])?.status == 0
+    private static let reason = Comment(rawValue: "tentacle-launcher does not know the word sandbox")
+
+    @Test(
+        "says what the launcher beside it says, and ends with its exit code",
+        .enabled(if: knowsSandbox, reason),
+        arguments: [
+            ["list"], ["list", "--format", "json"], ["show", "strict"], ["check", "none"],
+            ["check", "strict", "--format", "json"], ["explain", "standard"], ["show", "no-such-policy"],
+        ]
+    )
+    func same(words: [String]) async throws {
+        let ours = try await RunningProgram(Self.tentacle, ["sandbox"] + words).outcome()
+        let theirs = try await RunningProgram(Self.launcher, ["sandbox"] + words).outcome()
+        #expect(ours.output == theirs.output)
+        #expect(ours.status == theirs.status)
+        #expect(ours.errors.hasSuffix(theirs.errors))
+        #expect((words[1...] == ["no-such-policy"]) == ours.output.isEmpty)
+    }
+
+    @Test("runs a program and has its exit code and its output", .enabled(if: knowsSandbox, reason))
+    func run() async throws {
+        let arguments = ["sandbox", "run", "none", "--", "/bin/sh", "-c", "echo \"$0 $1\"; exit 7", "--help", "-x"]
+        let outcome = try await RunningProgram(Self.tentacle, arguments).outcome()
+        #expect(outcome.status == 7)
+        #expect(outcome.output == "--help -x\n")
+    }
+
+    @Test(
+        "configure refuses what the launcher does not know, and names what it does",
+        .enabled(if: knowsSandbox, reason)
+    )
+    func configure() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            world.context.host.environment["TENTACLE_LAUNCHER"] = Self.launcher
+            for name in ["none", "standard", "strict"] {
+                #expect(world.run("configure", "--sandbox", name).exitCode == 0)
+            }
+            let outcome = world.run("configure", "--sandbox", "no-such-policy")
+            #expect(outcome.exitCode == 1 && outcome.output == "")
+            for name in ["no-such-policy", "none", "standard", "strict"] { #expect(outcome.errors.contains(name)) }
+            #expect(try world.configuration().text(.sandboxPolicy) == "strict")
+        }
+    }
+}
