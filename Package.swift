@@ -191,13 +191,13 @@ let package = Package(
             ]
         ),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
-        tests("HostIntegrationTests", ["HostIntegration", logging]),
+        tests("HostIntegrationTests", ["HostIntegration", "ProcessTesting", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),
         tests(
             "TentacleCommandsTests",
             [
                 "AgentConfiguration", "LauncherProtocol", "OctopusClient", "ProcessTesting", "SecureTransport",
-                "TentacleCommands", "fault-injector", "tentacle",
+                "TentacleCommands", "fault-injector", "tentacle", "tentacle-launcher",
             ]
         ),
         tests(

@@ -34,6 +34,8 @@ package struct AgentSettings: Sendable {
     package var proxy: ProxySettings
     /// Between the agent and the servers that it polls.
     package var pollingProxy: ProxySettings
+    /// The policy that scripts are to run under; nil leaves the choice to the machine.
+    package var sandboxPolicy: String?
 
     /// The number of connections to each polled server: environment over file, inside the limits (spec 15.2).
     package func effectivePollingConnectionCount(host: HostFiles) -> Int {
@@ -65,7 +67,8 @@ extension TentacleConfiguration {
             pollingConnectionCount: try self.integer(.pollingConnectionCount),
             squid: self.text(.squid),
             proxy: try self.proxy(),
-            pollingProxy: try self.pollingProxy()
+            pollingProxy: try self.pollingProxy(),
+            sandboxPolicy: self.text(.sandboxPolicy)
         )
     }
 

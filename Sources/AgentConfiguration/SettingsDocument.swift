@@ -32,6 +32,10 @@ package struct SettingsDocument: Hashable, Sendable {
         }
     }
 
+    package mutating func remove(_ key: String) {
+        self.entries.removeAll { $0.key.lowercased() == key.lowercased() }
+    }
+
     package static func == (left: Self, right: Self) -> Bool {
         left.encoded() == right.encoded()
     }

@@ -23,6 +23,8 @@ package enum ConfigurationKey: String, Sendable {
     case pollingProxyPort = "Octopus.Server.Proxy.ProxyPort"
     case pollingProxyUsername = "Octopus.Server.Proxy.ProxyUsername"
     case pollingProxyPassword = "Octopus.Server.Proxy.ProxyPassword"
+    /// Ours; the stock agent keeps what it does not know.
+    case sandboxPolicy = "Tentacle.Sandbox.Policy"
 }
 
 /// The configuration file of one instance: read whole, changed in memory, written back at once.
@@ -81,6 +83,9 @@ package struct TentacleConfiguration: Sendable {
     package func text(_ key: ConfigurationKey) -> String? { self.document[key.rawValue] }
 
     package mutating func set(_ key: ConfigurationKey, _ value: String?) { self.document[key.rawValue] = value }
+
+    /// Leaves no trace of it, where `set` leaves an empty element.
+    package mutating func remove(_ key: ConfigurationKey) { self.document.remove(key.rawValue) }
 
     package func integer(_ key: ConfigurationKey) throws(ConfigurationError) -> Int? {
         guard let value = self.text(key) else { return nil }

@@ -15,6 +15,11 @@ package actor ScriptService {
         package var cancelTimeout = Duration.seconds(5)
         /// Where logs of completed scripts stay; nil keeps none.
         package var pastScripts: PastScripts?
+        /// The sandbox policy of the instance, when one was configured, and the instance's name.
+        package var sandbox: String?
+        package var instance: String?
+        /// Asked for each script: what of the agent's files it shall not read.
+        package var protected: @Sendable () -> [String] = { [] }
 
         package init(environment: [String: String], pastScripts: PastScripts? = nil) {
             self.environment = environment
@@ -122,7 +127,7 @@ package actor ScriptService {
         guard entry.phase == .idle else { return false }
         let ticket = entry.ticket
         let workspaces = workspaces
-        let specification = ScriptSpecification(
+        let specified = ScriptSpecification(
             ticket: ticket,
             service: generation.rawValue,
             taskID: start.taskID ?? ticket.description,
@@ -131,16 +136,21 @@ package actor ScriptService {
             mutexTimeoutMilliseconds: start.mutexTimeout > .zero && start.mutexTimeout < IsolationMutex.noTimeoutFrom
                 ? Int64(start.mutexTimeout / .milliseconds(1)) : nil,
             arguments: ArgumentSplitter.split(start.arguments.joined(separator: " ")),
-            environment: configuration.environment
+            environment: configuration.environment,
+            sandbox: configuration.sandbox,
+            instance: configuration.instance
         )
+        let protected = configuration.protected
         let isNew = try await offThePool {
             guard try !workspaces.hasStarted(ticket) else { return false }
+            var specification = specified
+            specification.protected = protected()
             try workspaces.prepare(ticket, start, specification)
             return true
         }
         guard isNew else { return false }
         entry.phase = .waiting
-        submit.yield(.execute(ticket, specification, created: .now, isolation.enter(specification)))
+        submit.yield(.execute(ticket, specified, created: .now, isolation.enter(specified)))
         return true
     }
 

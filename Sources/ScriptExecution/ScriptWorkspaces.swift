@@ -3,7 +3,7 @@ internal import FoundationEssentials
 internal import Glibc
 package import LauncherProtocol
 
-private let openPathOnly = Int32(CLINUX_O_PATH)
+let openPathOnly = Int32(CLINUX_O_PATH)
 
 /// The workspaces of one agent: `<Home>/Work/<ticket>/` (tentacle-services.md 6).
 ///
@@ -34,7 +34,7 @@ package struct ScriptWorkspaces: Sendable {
             throw Self.failure("open", workDirectory, -work)
         }
         defer { close(work) }
-        let directory = unsafe clinux_open_beneath(work, ticket.description, O_RDONLY | O_DIRECTORY, 0)
+        let directory = openComponent(work, ticket.description, O_RDONLY | O_DIRECTORY)
         guard directory >= 0 else {
             if directory == -ENOENT { return nil }
             throw Self.failure("open", path(of: ticket), -directory)
@@ -154,13 +154,13 @@ package struct ScriptWorkspaces: Sendable {
             if unsafe mkdirat(parent, component, 0o777) != 0, errno != EEXIST {
                 throw Self.failure("create the directory of", name, errno)
             }
-            let next = unsafe clinux_open_beneath(parent, component, openPathOnly | O_DIRECTORY, 0)
+            let next = openComponent(parent, component, openPathOnly | O_DIRECTORY)
             guard next >= 0 else { throw Self.failure("open the directory of", name, -next) }
             close(parent)
             parent = next
         }
         let last = components[components.count - 1]
-        let file = unsafe clinux_open_beneath(parent, last, O_WRONLY | O_CREAT | O_TRUNC, 0o666)
+        let file = openComponent(parent, last, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o666)
         guard file >= 0 else { throw Self.failure("create", name, -file) }
         defer { close(file) }
         // What was received on the same file system becomes the file itself: nothing is copied. It takes over the mode of

@@ -47,14 +47,7 @@ struct AgentServices {
                 socketPath: host.variable("TENTACLE_LAUNCHER_SOCKET") ?? LauncherClient.defaultSocketPath,
                 executable: LauncherClient.locate(environment: host.environment)
             ),
-            configuration: .init(
-                environment: ScriptEnvironment.variables(
-                    for: settings,
-                    programPath: AgentProgram.path,
-                    inherited: host.environment
-                ),
-                pastScripts: PastScripts(homeDirectory: home)
-            ),
+            configuration: scriptConfiguration(home: home),
             logger: logger
         )
         let dispatcher = RPCServices(
@@ -86,6 +79,22 @@ struct AgentServices {
             services.append(BackgroundService("heartbeat") { try await Heartbeat(directory: home).run() })
         }
         return services
+    }
+
+    private func scriptConfiguration(home: String) -> ScriptService.Configuration {
+        var configuration = ScriptService.Configuration(
+            environment: ScriptEnvironment.variables(
+                for: settings,
+                programPath: AgentProgram.path,
+                inherited: host.environment
+            ),
+            pastScripts: PastScripts(homeDirectory: home)
+        )
+        configuration.sandbox = settings.sandboxPolicy
+        configuration.instance = settings.instance.name
+        let (settings, host) = (settings, host)
+        configuration.protected = { ProtectedPaths.list(for: settings, host: host) }
+        return configuration
     }
 
     // MARK: Halibut

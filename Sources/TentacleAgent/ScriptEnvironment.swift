@@ -1,13 +1,27 @@
 import AgentConfiguration
 import SecureTransport
 
-/// The variables that every script gets beside the agent's own environment (tentacle-services.md 7).
+/// The variables that every script gets (tentacle-services.md 7): the agent's own environment, but for what is meant for
+/// the agent alone or would change what programs of the script do, and the agent's particulars.
+///
+/// `HOME`, `USER`, `LOGNAME` and `SHELL` are those of the agent here; the launcher sets them for the user of the script.
 enum ScriptEnvironment {
-    /// Only meant for the agent itself: a script must not notify its service manager or take its sockets.
-    private static let agentOnly = [
-        "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-        "JOURNAL_STREAM", "INVOCATION_ID",
+    /// systemd's own default for services.
+    static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    private static let removed: Set<String> = [
+        // Between the agent and its service manager: a script must not answer for it or take its sockets.
+        "NOTIFY_SOCKET", "JOURNAL_STREAM", "INVOCATION_ID", "MAINPID", "MANAGERPID", "SYSTEMD_EXEC_PID",
+        "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY",
+        "CONFIGURATION_DIRECTORY", "FDSTORE",
+        // What bash does before or beside the script's own lines.
+        "BASH_ENV", "ENV", "IFS", "PS4", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "GLIBC_TUNABLES", "GCONV_PATH",
+        // How the agent was set up, secrets included (tentacle-cli.md 8, 19).
+        "TENTACLE_LAUNCHER", "TENTACLE_LAUNCHER_SOCKET", "OCTOPUS_API_KEY", "ServerApiKey", "BearerToken",
+        "ServerUsername", "ServerPassword",
     ]
+
+    private static let removedPrefixes = ["LISTEN_", "WATCHDOG_", "MEMORY_PRESSURE_", "LD_", "BASH_FUNC_"]
 
     static func variables(
         for settings: AgentSettings,
@@ -46,8 +60,10 @@ enum ScriptEnvironment {
             variables["TentacleProxyUsername"] = username
             variables["TentacleProxyPassword"] = password
         }
-        var result = inherited
-        for name in agentOnly { result[name] = nil }
+        var result = inherited.filter { variable in
+            !removed.contains(variable.key) && !removedPrefixes.contains { variable.key.hasPrefix($0) }
+        }
+        if result["PATH"]?.isEmpty ?? true { result["PATH"] = defaultPath }
         for (name, value) in variables { result[name] = value.flatMap { $0.isEmpty ? nil : $0 } }
         return result
     }

@@ -17,6 +17,9 @@ package struct CommandContext: Sendable {
     package var now: @Sendable () -> UTCMicroseconds = { .now }
     /// Becomes another program; returns only to say why not.
     package var replaceProcess: @Sendable (_ path: String, _ arguments: [String]) -> CInt
+    /// Runs another program to its end; nil when it cannot be started.
+    package var runProgram: @Sendable (_ path: String, _ arguments: [String]) -> ProgramEnd? = ProgramEnd.run
+    package var isRoot = geteuid() == 0
     /// Readable when the command shall end; -1 for never.
     package var interruption: CInt = -1
     /// `--noninteractive` was given; only `agent` minds.
@@ -45,6 +48,13 @@ package struct CommandContext: Sendable {
     }
 
     package var programName: String { FilePathText.name(of: self.programPath) }
+
+    /// The program that runs scripts and explains their sandbox, as the agent finds it; nil when there is none.
+    package var launcherPath: String? {
+        if let path = self.host.environment["TENTACLE_LAUNCHER"], !path.isEmpty { return path }
+        let path = FilePathText.directory(of: self.programPath) + "/tentacle-launcher"
+        return access(path, X_OK) == 0 ? path : nil
+    }
 
     /// The world of the real program.
     package static func current() -> CommandContext {

@@ -27,6 +27,14 @@ package struct HelpPage: Sendable {
     package func page(_ command: CommandDefinition, calledAs word: String) -> String {
         let operand = command.operand.map { " <\($0)>" } ?? ""
         var text = "Usage: \(self.program) \(word)\(operand) [<options>]\n\n"
+        if !command.words.isEmpty {
+            text += "Where <word> is one of: \n\n"
+            for word in command.words {
+                let operands = word.operands.isEmpty ? "" : " " + word.operands
+                text += "  \(Self.padded(word.name + operands, Self.commandColumn))\n   \(word.summary)\n"
+            }
+            text += "\n"
+        }
         let options = command.options.filter { !$0.isHidden }
         if !options.isEmpty {
             text += "Where [<options>] is any of: \n\n"
@@ -78,8 +86,16 @@ package struct HelpPage: Sendable {
     }
 
     package func pageJSON(_ command: CommandDefinition) -> String {
+        let words = OrderedJSON.array(
+            command.words.map {
+                .object([
+                    .init("Name", .string($0.name)), .init("Operands", .string($0.operands)),
+                    .init("Description", .string($0.summary)),
+                ])
+            }
+        )
         let members =
-            Self.head(command) + [
+            Self.head(command) + (command.words.isEmpty ? [] : [.init("Words", words)]) + [
                 .init("Options", .array(command.options.filter { !$0.isHidden }.map(Self.json))),
                 .init("CommonOptions", .array([Self.json(CommonOptions.help)])),
             ]

@@ -16,6 +16,8 @@ package struct CommandDefinition: Hashable, Sendable {
     package var options: [OptionDefinition]
     /// The canonical name of the option whose value may also stand alone: `why TICKET`, `why --ticket=TICKET`.
     package var operand: String?
+    /// What the operand may be, as help shows them; what follows it is then the command's own to read.
+    package var words: [CommandWord] = []
     /// Its standard output is read by machines: messages stay away from it.
     package var isQuiet = false
     /// Leftover arguments are not an error; for `help` only.
@@ -27,6 +29,7 @@ package struct CommandDefinition: Hashable, Sendable {
         summary: String,
         options: [OptionDefinition],
         operand: String? = nil,
+        words: [CommandWord] = [],
         isQuiet: Bool = false,
         ignoresUnrecognised: Bool = false
     ) {
@@ -35,11 +38,26 @@ package struct CommandDefinition: Hashable, Sendable {
         self.summary = summary
         self.options = options
         self.operand = operand
+        self.words = words
         self.isQuiet = isQuiet
         self.ignoresUnrecognised = ignoresUnrecognised
     }
 
     package func answers(to word: String) -> Bool { self.name == word || self.aliases.contains(word) }
+}
+
+/// One of the things that a command with several of them does: `sandbox show POLICY`.
+package struct CommandWord: Hashable, Sendable {
+    package var name: String
+    /// What follows the word, as help shows it.
+    package var operands: String
+    package var summary: String
+
+    package init(_ name: String, operands: String = "", summary: String) {
+        self.name = name
+        self.operands = operands
+        self.summary = summary
+    }
 }
 
 /// The commands of the program, sorted by name.
@@ -48,8 +66,8 @@ package enum CommandTable {
         AgentCommand.self, ConfigureCommand.self, CreateInstanceCommand.self, DeleteInstanceCommand.self,
         DeregisterFromCommand.self, DeregisterWorkerCommand.self, HelpCommand.self, ListInstancesCommand.self,
         LogsCommand.self, NewCertificateCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
-        ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, VersionCommand.self,
-        WhyCommand.self,
+        SandboxCommand.self, ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self,
+        VersionCommand.self, WhyCommand.self,
     ]
 
     /// The command for a word of the command line: any case, any number of leading `-` and `/` (spec 1.2).

@@ -51,8 +51,9 @@ package struct TentacleProgram: Sendable {
         _ context: CommandContext
     ) throws {
         let options = try OptionGrammar(type.definition.options, operand: type.definition.operand).parse(arguments)
-        guard options.unrecognised.isEmpty || type.definition.ignoresUnrecognised else {
-            throw CommandError("Unrecognized command line arguments: \(options.unrecognised.joined(separator: " "))")
+        let readsRest = type.definition.ignoresUnrecognised || !type.definition.words.isEmpty
+        guard options.unrecognised.isEmpty || readsRest else {
+            throw CommandError(unrecognised: options.unrecognised)
         }
         try type.init(options).run(context)
     }
@@ -60,6 +61,10 @@ package struct TentacleProgram: Sendable {
 
 extension CommandError {
     init(_ message: String) { self.init(.controlledFailure, message) }
+
+    init(unrecognised arguments: [String]) {
+        self.init("Unrecognized command line arguments: \(arguments.joined(separator: " "))")
+    }
 }
 
 extension ParsedOptions {

@@ -241,6 +241,35 @@ import Testing
         }
     }
 
+    @Test("the launcher is told policy and instance, and what is the agent's own at the time of each script")
+    func sandbox() async throws {
+        try await ScriptFixture.withHome { home in
+            let fixture = try ScriptFixture(home: home, launcher: ScriptRunTests.BrokenLauncher())
+            var configuration = ScriptService.Configuration(environment: [:])
+            configuration.sandbox = "strict"
+            configuration.instance = "Tentacle"
+            let list = home + "/list"
+            configuration.protected = {
+                ((try? String(contentsOfFile: list, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init)
+            }
+            let service = ScriptService(
+                workspaces: fixture.workspaces,
+                launcher: fixture.launcher,
+                configuration: configuration,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            )
+            for paths in [[], ["/etc/octopus"], ["/etc/octopus", "/b.config"]] {
+                try paths.joined(separator: "\n").write(toFile: list, atomically: true, encoding: .utf8)
+                let ticket = "t\(paths.count)"
+                _ = try await service.start(ScriptStart(body: "true", taskID: "ServerTasks-1"), ticket: ticket)
+                let file = try Data(contentsOf: URL(filePath: "\(home)/Work/\(ticket)/script.json"))
+                let script = try ScriptSpecification(bytes: Array(file))
+                #expect(script.sandbox == "strict" && script.instance == "Tentacle")
+                #expect(script.protected == paths)
+            }
+        }
+    }
+
     @Test("an old workspace is deleted; a young one, a running one and a foreign directory are not")
     func cleaner() async throws {
         try await ScriptFixture.with { fixture in

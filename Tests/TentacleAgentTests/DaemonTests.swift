@@ -84,6 +84,43 @@ import Testing
         #expect(ended.output.contains("Agent will trust Octopus Servers with the thumbprint: "))
     }
 
+    @Test("tells the launcher which policy was configured and what scripts must not read")
+    func sandbox() async throws {
+        func configure(_ configuration: inout TentacleConfiguration) { configuration.set(.sandboxPolicy, "standard") }
+        try await Daemon.with(configure: configure) { daemon in
+            let command = StartScriptCommandV2(
+                scriptTicket: .unique(),
+                scriptBody: "exit 0",
+                taskID: "ServerTasks-1",
+                durationToWaitForScriptToFinish: .seconds(20),
+                scripts: [:],
+                files: [],
+                arguments: []
+            )
+            let status = try await call(
+                daemon,
+                "IScriptServiceV2",
+                "StartScript",
+                [try encoded(command)],
+                as: ScriptStatusResponseV2.self
+            )
+            #expect(status.exitCode == 0)
+            let file = daemon.home.appending(path: "Work/\(command.scriptTicket)/script.json")
+            let script = try JSONDecoder().decode(SandboxMembers.self, from: Data(contentsOf: file))
+            #expect(script.sandbox == "standard")
+            // Known by its file only.
+            #expect(script.instance == nil)
+            #expect(script.protected.contains(daemon.home.appending(path: "tentacle.config").path))
+            #expect(script.protected.contains("/etc/octopus"))
+        }
+    }
+
+    private struct SandboxMembers: Decodable {
+        var sandbox: String?
+        var instance: String?
+        var protected: [String]
+    }
+
     @Test("runs a script of the first version")
     func firstVersion() async throws {
         try await Daemon.with { daemon in

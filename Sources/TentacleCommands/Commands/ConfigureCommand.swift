@@ -28,6 +28,11 @@ package struct ConfigureCommand: TentacleCommand {
                 help: "The thumbprint of the Octopus Server to remove from the trusted list"
             ),
             OptionDefinition("reset-trust", kind: .flag, help: "Removes all trusted Octopus Servers"),
+            OptionDefinition(
+                "sandbox",
+                help:
+                    "The sandbox policy that scripts run under, e.g. standard or strict; empty for that of the machine. The sandbox command lists them"
+            ),
         ]
     )
 
@@ -41,6 +46,7 @@ package struct ConfigureCommand: TentacleCommand {
 
     package func run(_ context: CommandContext) throws {
         let instance = try context.instance(self.selector)
+        for name in self.options.list("sandbox") { try SandboxPolicyChoice.check(name, context) }
         // Directories first: the file is not touched when one cannot be made.
         for name in ["home", "app"] {
             if let path = self.options.text(name) { try DurableFile.makeDirectory(context.host.absolute(path)) }
@@ -120,8 +126,31 @@ package struct ConfigureCommand: TentacleCommand {
             let count = try PollingConnectionCount.parse(value)
             configuration.set(.pollingConnectionCount, count)
             return "Polling connection count set to: \(count)"
+        case "sandbox":
+            guard !value.allSatisfy(\.isWhitespace) else {
+                configuration.remove(.sandboxPolicy)
+                return "Sandbox policy: the machine's default"
+            }
+            configuration.set(.sandboxPolicy, value)
+            return "Sandbox policy: \(value)"
         default: return nil
         }
+    }
+}
+
+/// The policy that an operator names for an instance.
+enum SandboxPolicyChoice {
+    /// A name that no script can be started under is refused here, where somebody sees it.
+    static func check(_ name: String, _ context: CommandContext) throws(CommandError) {
+        guard SandboxPolicyName.isValid(name) else { throw CommandError(SandboxPolicyName.refusal(name)) }
+        // Where no launcher is installed yet, its policies cannot be known.
+        guard let launcher = context.launcherPath,
+            let end = context.runProgram(launcher, ["sandbox", "show", name]), end.status != 0
+        else { return }
+        // Every problem of a policy's file is a line.
+        let reasons = end.errors.split(separator: "\n").map { $0.trimmingPrefix("tentacle-launcher: ") }
+        let reason = reasons.isEmpty ? "exit code \(end.status)" : reasons.joined(separator: "\n")
+        throw CommandError("The sandbox policy '\(name)' cannot be used: \(reason)\(reason.hasSuffix(".") ? "" : ".")")
     }
 }
 

@@ -45,6 +45,10 @@ package struct ShowConfigurationCommand: TentacleCommand {
         let watchdog = OrderedJSON.object([
             .init("Enabled", .bool(false)), .init("Instances", .string("*")), .init("Interval", .integer(0)),
         ])
+        // Only where it is set: the page is the stock agent's otherwise.
+        let sandbox = configuration.text(.sandboxPolicy).map {
+            OrderedJSON.Member("Sandbox", .object([.init("Policy", .string($0))]))
+        }
         return .object([
             .init(
                 "Octopus",
@@ -54,17 +58,18 @@ package struct ShowConfigurationCommand: TentacleCommand {
             ),
             .init(
                 "Tentacle",
-                .object([
-                    .init("CertificateThumbprint", .string(orNull: configuration.thumbprint)),
-                    .init("Communication", communication),
-                    .init(
-                        "Deployment",
-                        .object([
-                            .init("ApplicationDirectory", .string(configuration.applicationDirectory))
-                        ])
-                    ),
-                    .init("Services", services),
-                ])
+                .object(
+                    [
+                        .init("CertificateThumbprint", .string(orNull: configuration.thumbprint)),
+                        .init("Communication", communication),
+                        .init(
+                            "Deployment",
+                            .object([
+                                .init("ApplicationDirectory", .string(configuration.applicationDirectory))
+                            ])
+                        ),
+                    ] + [sandbox].compactMap(\.self) + [.init("Services", services)]
+                )
             ),
         ])
     }
