@@ -77,6 +77,11 @@ package struct ControlGroupLimits: Sendable {
         return settings
     }
 
+    /// As a person reads it, with the kernel's own words for the values.
+    package static func texts(_ limits: SandboxPolicy.Limits) -> [String] {
+        settings(limits).map { "\($0.file) \($0.text)" }
+    }
+
     private static func exists(_ path: String) -> Bool { unsafe access(path, W_OK) == 0 }
 
     // MARK: What came of it

@@ -49,6 +49,18 @@ package struct HostFeatures: Equatable, Sendable {
     /// May make namespaces and mounts without a user namespace around them.
     package var hasAdministration: Bool { capabilities.contains(Self.administration) }
 
+    /// Notes what a step that failed means for the next plan; false when no other plan would do.
+    package mutating func doWithout(
+        _ failure: SandboxFailure,
+        of plan: SandboxPlan,
+        _ errorText: (Int32) -> String
+    ) -> Bool {
+        guard let layer = plan.layer(of: failure), refusal(of: layer) == nil else { return false }
+        let step = plan.operations.indices.contains(failure.stage) ? "\(plan.operations[failure.stage])" : "clone"
+        refuse(layer, "\(step): \(errorText(failure.number))")
+        return true
+    }
+
     package mutating func refuse(_ layer: SandboxLayer, _ why: String) { refusals.append((layer, why)) }
 
     package func refusal(of layer: SandboxLayer) -> String? { refusals.first { $0.layer == layer }?.why }

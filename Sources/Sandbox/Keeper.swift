@@ -46,7 +46,7 @@ struct Keeper: ~Copyable {
 
     consuming func run(orphaned: ([ProcessTable.Row]) -> Void) -> Never {
         closeAll(except: [
-            0, 1, 2, streams.output, streams.error, streams.directory, streams.claim, streams.signals, failures,
+            0, 1, 2, streams.input, streams.output, streams.error, streams.directory, streams.claim, streams.signals, failures,
             statuses, life, group?.directory ?? -1,
         ])
         for (stage, operation) in plan.keeperOperations.enumerated() {
@@ -231,11 +231,11 @@ struct Keeper: ~Copyable {
     }
 
     private func redirect() -> Int32 {
-        let null = unsafe clinux_open("/dev/null", O_RDONLY, 0)
-        guard null >= 0 else { return -null }
+        let input = streams.input >= 0 ? streams.input : unsafe clinux_open("/dev/null", O_RDONLY, 0)
+        guard input >= 0 else { return -input }
         // A copy onto itself would keep close-on-exec: the pipes must not be 0, 1 or 2 themselves.
-        guard min(null, streams.output, streams.error) > 2 else { return EBADF }
-        guard dup2(null, 0) == 0, dup2(streams.output, 1) == 1, dup2(streams.error, 2) == 2 else { return errno }
+        guard min(input, streams.output, streams.error) > 2 else { return EBADF }
+        guard dup2(input, 0) == 0, dup2(streams.output, 1) == 1, dup2(streams.error, 2) == 2 else { return errno }
         return 0
     }
 

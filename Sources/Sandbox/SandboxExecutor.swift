@@ -28,6 +28,8 @@ package struct SandboxedProcess: Sendable {
 
 /// What a keeper gets from the supervisor; all of it stays open in the caller.
 package struct SandboxStreams: Sendable {
+    /// What the script reads; -1: nothing.
+    package var input: Int32
     /// Write ends of the script's pipes.
     package var output: Int32
     package var error: Int32
@@ -37,7 +39,8 @@ package struct SandboxStreams: Sendable {
     /// From `clinux_signal_descriptor`.
     package var signals: Int32
 
-    package init(output: Int32, error: Int32, directory: Int32, claim: Int32, signals: Int32) {
+    package init(input: Int32 = -1, output: Int32, error: Int32, directory: Int32, claim: Int32, signals: Int32) {
+        self.input = input
         self.output = output
         self.error = error
         self.directory = directory
@@ -101,6 +104,26 @@ package enum SandboxExecutor {
             life: life.write,
             groupRefusal: standing?.1 ?? 0
         )
+    }
+
+    /// As `start`, and waits until the program itself runs: a step of the script's own process that fails is thrown, too.
+    package static func startCompletely(
+        _ plan: SandboxPlan,
+        _ streams: SandboxStreams,
+        group: ControlGroup?,
+        orphaned: ([ProcessTable.Row]) -> Void
+    ) throws(SandboxFailure) -> SandboxedProcess {
+        var started = try start(plan, streams, group: group, orphaned: orphaned)
+        let failure = readMessage(started.failures)
+        close(started.failures)
+        started.failures = -1
+        guard let failure else { return started }
+        // A keeper whose script could not begin has nobody to keep.
+        close(started.life)
+        close(started.statuses)
+        _ = waitpid(started.processID, nil, Int32(CLINUX_WAIT_ALL))
+        close(started.pidDescriptor)
+        throw SandboxFailure(stage: Int(failure.0), number: failure.1)
     }
 
     /// Eight bytes from a pipe of ours; nil at its end.

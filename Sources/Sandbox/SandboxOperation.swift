@@ -112,7 +112,7 @@ extension SandboxOperation: CustomStringConvertible {
         case .numberProcessesFromOurs: "number processes from the launcher's own number"
         case .dieWithParent: "die with the keeper"
         case .newSession: "begin a session"
-        case .standardStreams: "input from /dev/null, output and errors into the pipes"
+        case .standardStreams: "input from nowhere, output and errors into the log"
         case .closeOtherDescriptors: "close every other descriptor at execution"
         case .enterDirectory(let path): "enter \(path)"
         case .limit(let limit): "at most \(limit.value) \(limit.kind.rawValue)"

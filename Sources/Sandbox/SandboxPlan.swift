@@ -97,6 +97,33 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
 
     package var operations: [SandboxOperation] { keeperOperations + scriptOperations }
 
+    /// What of the policy is in force, part by part.
+    package var enforced: [(layer: SandboxLayer, what: String)] {
+        var parts: [(layer: SandboxLayer, what: String)] = []
+        let namespaceParts: [(NamespaceSet, SandboxLayer, String)] = [
+            (.user, .userNamespace, "what needs root is done in it"),
+            (.processes, .pidNamespace, "the script sees and signals its own processes only"),
+            (.ipc, .ipcNamespace, "no shared memory with others"),
+            (.hostName, .hostNameNamespace, "the host's name is out of reach"),
+            (.network, .networkNamespace, "no network but a loopback of its own"),
+        ]
+        for (flag, layer, what) in namespaceParts where namespaces.contains(flag) { parts.append((layer, what)) }
+        if arrangesFiles { parts.append((.mounts, policy.files.mountsText)) }
+        for operation in scriptOperations {
+            guard let layer = operation.layer, !parts.contains(where: { $0.layer == layer }) else { continue }
+            let what =
+                switch operation {
+                case .filterSystemCalls: "the \(policy.systemCalls.filter.rawValue) filter"
+                case .limit: "limits of each process"
+                case .landlock(let rules, _): rules.description
+                case .keepCapabilities(let set): set.description
+                default: operation.description
+                }
+            parts.append((layer, what))
+        }
+        return parts
+    }
+
     package var limitsProcesses: Bool {
         scriptOperations.contains { if case .limit(let limit) = $0 { limit.kind == .processes } else { false } }
     }

@@ -9,6 +9,9 @@ enum Launcher {
         // First: a signal must find the supervisor's descriptor, never its default action.
         let signals = clinux_signal_descriptor()
         RequestConnection.fillStandardDescriptors()
+        if let word = SandboxProgram.position(in: arguments) {
+            return SandboxProgram.main(Array(arguments[1..<word]), Array(arguments[(word + 1)...]), signals: signals)
+        }
         let connection = RequestConnection.inherited()
         let settings: LauncherSettings
         do {

@@ -58,6 +58,17 @@ struct LauncherSettings {
     ///
     /// Sizes are bytes, or end in K, M, G or T, which go by 1024.
     init(arguments: [String]) throws(LauncherProtocolError) {
+        try read(arguments)
+        guard !workDirectories.isEmpty else {
+            throw fileProblem
+                ?? LauncherProtocolError("the work directory must be given as an absolute path with --work")
+        }
+    }
+
+    /// For a word that is about policies and not about a script; without agents it can be said, too.
+    init(forPolicies arguments: [String]) throws(LauncherProtocolError) { try read(arguments) }
+
+    private mutating func read(_ arguments: [String]) throws(LauncherProtocolError) {
         var file: String?
         var options: [(name: String, value: String)] = []
         var rest = arguments[...]
@@ -76,10 +87,6 @@ struct LauncherSettings {
             fileProblem = error
         }
         for (name, value) in options { try set(name, value) }
-        guard !workDirectories.isEmpty else {
-            throw fileProblem
-                ?? LauncherProtocolError("the work directory must be given as an absolute path with --work")
-        }
     }
 
     private static let names =
@@ -134,6 +141,32 @@ struct LauncherSettings {
             throw LauncherProtocolError("\(error)")
         }
         guard isOptional else { throw LauncherProtocolError("there is no \(path)") }
+    }
+
+    // MARK: Policies
+
+    /// The machine's default.
+    var policyName: String { machine.policyName }
+
+    func isForbidden(_ name: String) -> Bool { machine.forbidden.contains(name) }
+
+    /// The profiles, then those of files.
+    func policyNames() throws(LauncherProtocolError) -> [String] {
+        do throws(SettingsFileError) {
+            let profiles = SandboxPolicy.profiles.map(\.name)
+            return try profiles + policies.names().filter { !profiles.contains($0) }
+        } catch {
+            throw LauncherProtocolError("\(error)")
+        }
+    }
+
+    /// The error has a line for each problem of its file.
+    func policy(named name: String) throws(LauncherProtocolError) -> SandboxPolicy {
+        do throws(SettingsFileError) {
+            return try policies.policy(named: name)
+        } catch {
+            throw LauncherProtocolError(error.problems.map(\.description).joined(separator: "\n"))
+        }
     }
 
     /// The rules a script runs under; the error says why it must not start.

@@ -30,7 +30,7 @@ enum Remover {
     }
 
     /// The first error, after everything that could be removed is.
-    private static func remove(_ name: String, in parent: Int32, _ depth: Int) -> Int32 {
+    static func remove(_ name: String, in parent: Int32, _ depth: Int = 0) -> Int32 {
         if unsafe unlinkat(parent, name, 0) == 0 { return 0 }
         guard errno == EISDIR || errno == EPERM else { return errno == ENOENT ? 0 : errno }
         guard depth < maximumDepth else { return ELOOP }

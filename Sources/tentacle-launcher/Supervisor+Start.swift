@@ -24,11 +24,6 @@ extension Supervisor {
         }
     }
 
-    /// The policy does not let the script begin.
-    private struct PolicyRefusal: Error {
-        var text: String
-    }
-
     private mutating func start(
         _ surroundings: ScriptSurroundings,
         _ command: SandboxedCommand,
@@ -48,11 +43,9 @@ extension Supervisor {
                 unenforced += plan.unenforced
                 return say(unenforced, log)
             } catch {
-                guard let layer = plan.layer(of: error), host.refusal(of: layer) == nil else {
+                guard host.doWithout(error, of: plan, systemErrorText) else {
                     throw LauncherProtocolError(systemErrorText(error.number))
                 }
-                let step = plan.operations.indices.contains(error.stage) ? "\(plan.operations[error.stage])" : "clone"
-                host.refuse(layer, "\(step): \(systemErrorText(error.number))")
             }
         }
     }
@@ -99,33 +92,8 @@ extension Supervisor {
 
     /// Another user than the launcher, when the policy says so and the launcher may become one.
     private func scriptUser() throws(PolicyRefusal) -> ScriptUser? {
-        guard geteuid() == 0 else { return nil }
-        var user: ScriptUser
-        switch policy.identity.user {
-        case .launcher: return nil
-        case .own: user = .own(process: getpid())
-        case .named(let name):
-            guard let found = ScriptUser.find(name) else {
-                throw PolicyRefusal(
-                    text: "the policy \(policy.name) names the user \(name), who is not in /etc/passwd"
-                )
-            }
-            user = found
-        }
-        if let names = policy.identity.groups {
-            user.groups = []
-            for name in names {
-                guard let group = ScriptUser.groupNumber(name) else {
-                    throw PolicyRefusal(
-                        text: "the policy \(policy.name) names the group \(name), which is not in /etc/group"
-                    )
-                }
-                user.groups.append(group)
-            }
-        }
-        // By it alone the script gets into its workspace.
-        user.groups.append(ScriptUser.own(process: getpid()).group)
-        return user
+        try PolicyIdentity.check(policy)
+        return try PolicyIdentity.user(of: policy)
     }
 
     /// The agent's, with the names of whom the script runs as where that is somebody else.
@@ -191,12 +159,9 @@ extension Supervisor {
                 signals: signals
             )
             let workspace = directory.descriptor
-            let started = try SandboxExecutor.start(plan, streams, group: group) { Self.orphaned(workspace, $0) }
-            // The steps of the script's own process: at the pipe's end its program runs.
-            if let failure = SandboxExecutor.readMessage(started.failures) {
-                throw abandon(started, SandboxFailure(stage: Int(failure.0), number: failure.1))
+            let started = try SandboxExecutor.startCompletely(plan, streams, group: group) {
+                Self.orphaned(workspace, $0)
             }
-            close(started.failures)
             process = started
             guard let refused = group, started.groupRefusal != 0 else { return [] }
             _ = refused.remove()
@@ -208,54 +173,5 @@ extension Supervisor {
             (output.descriptor, self.error.descriptor) = (-1, -1)
             throw error
         }
-    }
-
-    /// The keeper of a script that could not begin has nobody left to keep.
-    private func abandon(_ started: SandboxedProcess, _ failure: SandboxFailure) -> SandboxFailure {
-        close(started.life)
-        close(started.statuses)
-        close(started.failures)
-        _ = waitpid(started.processID, nil, Int32(CLINUX_WAIT_ALL))
-        close(started.pidDescriptor)
-        return failure
-    }
-}
-
-/// Lets a user of the script's own into its workspace, and no further than that.
-enum WorkspaceAccess {
-    private static let maximumDepth = 64
-
-    /// The group gets what the agent's user has but for the agent's own files; nothing of others' can be removed.
-    static func give(_ directory: Int32, to group: UInt32) throws(LauncherProtocolError) {
-        let sticky: mode_t = 0o1770
-        guard fchown(directory, .max, group) == 0, fchmod(directory, sticky) == 0 else {
-            throw LauncherProtocolError("cannot give the workspace to the script's user: \(systemErrorText(errno))")
-        }
-        giveEntries(dup(directory), group, 0)
-    }
-
-    private static func giveEntries(_ directory: Int32, _ group: UInt32, _ depth: Int) {
-        DirectoryEntries.forEach(takingOver: directory) { directory, name, isDirectory in
-            if depth == 0, isAgents(name) { return true }
-            let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
-            let entry = unsafe openat(directory, name, flags)
-            guard entry >= 0 else { return true }
-            var facts = stat()
-            // A second name may be of a file outside.
-            if unsafe fstat(entry, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR || facts.st_nlink == 1 {
-                fchown(entry, .max, group)
-                let owner = (facts.st_mode & 0o700) >> 3
-                fchmod(entry, facts.st_mode & 0o7777 & ~0o070 | owner)
-            }
-            if isDirectory, depth < maximumDepth { giveEntries(entry, group, depth + 1) } else { close(entry) }
-            return true
-        }
-    }
-
-    private static func isAgents(_ name: String) -> Bool {
-        [
-            ScriptSpecification.fileName, ScriptSpecification.logFileName, ScriptStateRecord.fileName,
-            WorkspaceDirectory.reserveFileName,
-        ].contains { name.hasPrefix($0) } || name.hasSuffix(".lock")
     }
 }

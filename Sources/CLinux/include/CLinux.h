@@ -288,6 +288,12 @@ static inline int clinux_start_loopback(void) {
     return result;
 }
 
+/// As `uname -r`; NULL when it cannot be had. The text is of this thread until the next call.
+static inline const char *clinux_kernel_release(void) {
+    static __thread struct { char system[65], node[65], release[65], version[65], machine[65], domain[65]; } names;
+    return syscall(SYS_uname, &names) < 0 ? NULL : names.release;
+}
+
 /// Whether this kernel filters system calls.
 static inline int clinux_has_filters(void) {
     uint32_t action = 0x00050000; // SECCOMP_RET_ERRNO
