@@ -53,6 +53,18 @@ struct PolicyDecoding {
                 reader.unknown(entry, in: " in [processes]", known: "namespace, background, own-ipc and own-hostname")
             }
         }
+        // The namespace ends with its script, and everybody in it: the file that says one of the two means no other.
+        guard policy.processes.ownNamespace, policy.processes.background else { return }
+        let said = table.entries.filter { $0.key == "namespace" || $0.key == "background" }
+        switch said.last {
+        case let entry? where said.count == 2:
+            reader.refuse(
+                entry.line,
+                "namespace and background cannot both be true: what lives on would end with the namespace"
+            )
+        case let entry? where entry.key == "namespace": policy.processes.background = false
+        default: policy.processes.ownNamespace = false
+        }
     }
 
     // MARK: Identity

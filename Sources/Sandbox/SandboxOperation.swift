@@ -140,6 +140,15 @@ extension LandlockRules: CustomStringConvertible {
         return parts.joined(separator: "; ")
     }
 
+    /// Which kinds of things are restricted.
+    var summary: String {
+        var parts: [String] = []
+        if restrictsFiles { parts.append("rules for files") }
+        if connect != nil { parts.append("TCP ports") }
+        if scopesAbstractSockets || scopesSignals { parts.append("signals and abstract sockets") }
+        return parts.joined(separator: ", ")
+    }
+
     private static func ports(_ ports: [UInt16]) -> String {
         ports.isEmpty ? "no TCP port" : "TCP port " + ports.map { "\($0)" }.joined(separator: " ")
     }

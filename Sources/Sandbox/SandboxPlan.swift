@@ -115,7 +115,8 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
                 switch operation {
                 case .filterSystemCalls: "the \(policy.systemCalls.filter.rawValue) filter"
                 case .limit: "limits of each process"
-                case .landlock(let rules, _): rules.description
+                case .landlock(let rules, _): rules.summary
+                case .becomeUser(let user): user.name == ScriptUser.ownName ? "one of the script's own" : user.name
                 case .keepCapabilities(let set): set.description
                 default: operation.description
                 }
@@ -316,13 +317,10 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
         // With the host's processes in sight the script is to reach those that it may.
         rules.scopesSignals = policy.processes.ownNamespace && !policy.processes.background
         guard !rules.isEmpty else { return }
-        var what: [String] = []
-        if rules.restrictsFiles { what.append("rules for files") }
-        if rules.connect != nil { what.append("TCP ports") }
-        if rules.scopesAbstractSockets || rules.scopesSignals { what.append("signals and abstract sockets") }
+        let what = rules.summary
         let version = host.landlockVersion
         if let why = restrictionRefusal ?? (version == 0 ? "no landlock in this kernel" : nil) {
-            return unenforced.append(Unenforced(.landlock, what.joined(separator: ", "), why))
+            return unenforced.append(Unenforced(.landlock, what, why))
         }
         if version < LandlockRules.portsVersion, rules.connect != nil {
             unenforced.append(Unenforced(.landlock, "TCP ports", "landlock \(version), 4 is needed"))
@@ -335,7 +333,7 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
             (rules.scopesSignals, rules.scopesAbstractSockets) = (false, false)
         }
         guard !rules.isEmpty else { return }
-        add(.landlock(rules, version: version), what.joined(separator: ", "))
+        add(.landlock(rules, version: version), what)
     }
 
     private mutating func planFilters() {

@@ -23,6 +23,9 @@ package struct ScriptUser: Equatable, Sendable, CustomStringConvertible {
 
     package var description: String { "user \(name) (\(user)), group \(group)" }
 
+    /// Nobody has it in `/etc/passwd`.
+    static let ownName = "script"
+
     /// The numbers of users who belong to one script at a time begin here: nobody else's, whatever container runtimes and
     /// systemd give out (systemd's UIDS-GIDS.md).
     private static let firstOwn: UInt32 = 1_879_048_192
@@ -34,7 +37,7 @@ package struct ScriptUser: Equatable, Sendable, CustomStringConvertible {
             user: number,
             group: number,
             groups: [],
-            name: "script",
+            name: ownName,
             home: "",
             shell: "/bin/sh"
         )

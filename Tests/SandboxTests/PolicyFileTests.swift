@@ -26,6 +26,19 @@ import Testing
         #expect(try Self.policy("") == expected)
     }
 
+    @Test(
+        "what lives on is in no PID namespace, and the other way round",
+        arguments: [
+            ("base = \"none\"\n[processes]\nnamespace = true", true, false),
+            ("[processes]\nbackground = true", false, true),
+            ("[processes]\nnamespace = false", false, false),
+        ]
+    )
+    func namespaceOrBackground(text: String, namespace: Bool, background: Bool) throws {
+        let processes = try Self.policy(text).processes
+        #expect(processes.ownNamespace == namespace && processes.background == background)
+    }
+
     @Test("every key has its place")
     func everything() throws {
         let policy = try Self.policy(

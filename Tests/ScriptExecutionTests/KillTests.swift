@@ -12,7 +12,11 @@ enum Containment: String, CaseIterable, Sendable {
     case namespace = "PID namespace"
     case descendants = "neither"
 
-    var policy: String { self == .namespace ? "standard" : "none" }
+    var policy: String { self == .namespace ? "processes" : "none" }
+    /// Of the sandbox only what kills: the cases freeze processes and become other users.
+    var policies: [String: String] {
+        ["processes": "base = \"none\"\n[processes]\nnamespace = true\nbackground = false\n"]
+    }
     var launcherArguments: [String] { ["--control-groups", self == .controlGroup ? "auto" : "off"] }
 }
 
@@ -111,6 +115,7 @@ struct KillTests {
         environment[String(parts[0])] = String(parts[1])
         try await ScriptFixture.with(
             policy: way.policy,
+            policies: way.policies,
             launcherArguments: way.launcherArguments,
             environment: environment
         ) { fixture in

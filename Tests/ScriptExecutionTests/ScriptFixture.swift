@@ -29,9 +29,11 @@ struct ScriptFixture: Sendable {
             .first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 
+    /// `policies` are names and texts of policy files for the launcher.
     init(
         home: String,
         policy: String = "standard",
+        policies: [String: String] = [:],
         launcherArguments: [String] = [],
         launcher: (any ScriptLauncher)? = nil,
         environment: [String: String] = environment,
@@ -42,13 +44,14 @@ struct ScriptFixture: Sendable {
             Array("IV__\(password):".utf8) + text
         }
         let program = try #require(Self.launcherPath, "tentacle-launcher is not beside the tests: build it first")
+        let arguments = try Self.arguments(policy, policies, home) + launcherArguments
         self.launcher =
             launcher
             ?? LauncherClient(
                 workDirectory: home + "/Work",
                 socketPath: home + "/absent.sock",
                 executable: program,
-                arguments: ["--policy", policy] + launcherArguments
+                arguments: arguments
             )
         service = ScriptService(
             workspaces: workspaces,
@@ -58,9 +61,30 @@ struct ScriptFixture: Sendable {
         )
     }
 
+    private static func arguments(
+        _ policy: String,
+        _ policies: [String: String],
+        _ home: String
+    ) throws -> [String] {
+        let choice = ["--policy", policy]
+        guard !policies.isEmpty else { return choice }
+        let folder = home + "/policies"
+        // Whatever the umask is: files that others can write are refused.
+        let mode = [FileAttributeKey.posixPermissions: 0o700]
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: mode)
+        for (name, text) in policies {
+            let path = folder + "/\(name).toml"
+            try #require(
+                FileManager.default.createFile(atPath: path, contents: Data(text.utf8), attributes: mode)
+            )
+        }
+        return choice + ["--policies", folder]
+    }
+
     /// A new home; the service runs while the body does; what the body leaves running is cancelled.
     static func with(
         policy: String = "standard",
+        policies: [String: String] = [:],
         launcherArguments: [String] = [],
         launcher: (any ScriptLauncher)? = nil,
         environment: [String: String] = environment,
@@ -71,6 +95,7 @@ struct ScriptFixture: Sendable {
             let fixture = try ScriptFixture(
                 home: home,
                 policy: policy,
+                policies: policies,
                 launcherArguments: launcherArguments,
                 launcher: launcher,
                 environment: environment,
