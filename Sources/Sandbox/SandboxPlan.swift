@@ -125,6 +125,11 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
         return parts
     }
 
+    var landlock: LandlockRules? {
+        for case .landlock(let rules, _) in scriptOperations { return rules }
+        return nil
+    }
+
     package var limitsProcesses: Bool {
         scriptOperations.contains { if case .limit(let limit) = $0 { limit.kind == .processes } else { false } }
     }
@@ -304,8 +309,10 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
                 if files.privateDev, policy.processes.ownIPC { rules.writable.append("/dev/shm") }
             } else {
                 rules.exceptions = files.hidden
-                if files.hidesAgent { rules.exceptions += surroundings.protected + [surroundings.work] }
+                if files.hidesAgent { rules.exceptions.append(surroundings.work) }
             }
+            // A mount over a file is gone when the agent puts a new one into its place; another user may not read it.
+            if files.hidesAgent, surroundings.user == nil { rules.exceptions += surroundings.protected }
         }
         let network = policy.network
         // A network of the script's own may be used as it likes.
