@@ -46,8 +46,8 @@ struct Keeper: ~Copyable {
 
     consuming func run(orphaned: ([ProcessTable.Row]) -> Void) -> Never {
         closeAll(except: [
-            0, 1, 2, streams.input, streams.output, streams.error, streams.directory, streams.claim, streams.signals, failures,
-            statuses, life, group?.directory ?? -1,
+            0, 1, 2, streams.input, streams.output, streams.error, streams.directory, streams.claim, streams.signals,
+            failures, statuses, life, group?.directory ?? -1,
         ])
         for (stage, operation) in plan.keeperOperations.enumerated() {
             let number = apply(operation)

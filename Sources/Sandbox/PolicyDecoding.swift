@@ -53,6 +53,15 @@ struct PolicyDecoding {
                 reader.unknown(entry, in: " in [processes]", known: "namespace, background, own-ipc and own-hostname")
             }
         }
+        guard policy.processes.background, policy.processes.ownNamespace else { return }
+        // The base's is given up; one that the file itself asks for would be missed.
+        policy.processes.ownNamespace = false
+        for entry in table.entries where entry.key == "namespace" {
+            reader.refuse(
+                entry.line,
+                "namespace = true needs background = false: what a script leaves behind ends with its PID namespace"
+            )
+        }
     }
 
     // MARK: Identity
