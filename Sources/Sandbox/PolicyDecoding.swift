@@ -53,17 +53,14 @@ struct PolicyDecoding {
                 reader.unknown(entry, in: " in [processes]", known: "namespace, background, own-ipc and own-hostname")
             }
         }
-        // The namespace ends with its script, and everybody in it: the file that says one of the two means no other.
-        guard policy.processes.ownNamespace, policy.processes.background else { return }
-        let said = table.entries.filter { $0.key == "namespace" || $0.key == "background" }
-        switch said.last {
-        case let entry? where said.count == 2:
+        guard policy.processes.background, policy.processes.ownNamespace else { return }
+        // The base's is given up; one that the file itself asks for would be missed.
+        policy.processes.ownNamespace = false
+        for entry in table.entries where entry.key == "namespace" {
             reader.refuse(
                 entry.line,
-                "namespace and background cannot both be true: what lives on would end with the namespace"
+                "namespace = true needs background = false: what a script leaves behind ends with its PID namespace"
             )
-        case let entry? where entry.key == "namespace": policy.processes.background = false
-        default: policy.processes.ownNamespace = false
         }
     }
 

@@ -143,20 +143,14 @@ struct Supervisor: ~Copyable {
         if count < 0, errno == EAGAIN || errno == EINTR { return nil }
         let now = UTCMicroseconds.now
         batch.begin(at: now)
-        let event: Supervision.OnEvent
-        if count > 0 {
-            feed(stream, Array(buffer[..<count]))
-            event = .goOn
-        } else {
-            endStream(stream)
-            event = machine.streamEnded(stream)
-        }
+        if count > 0 { feed(stream, Array(buffer[..<count])) } else { endStream(stream) }
         do {
             try log.append(quota.admit(batch, at: now) { log.freeBytes })
-            return event
         } catch {
             return machine.logFailed(error.description)
         }
+        // Behind the log: a script that is over has no log any more that could fail.
+        return count > 0 ? .goOn : machine.streamEnded(stream)
     }
 
     private mutating func feed(_ stream: Supervision.Stream, _ bytes: [UInt8]) {

@@ -26,19 +26,6 @@ import Testing
         #expect(try Self.policy("") == expected)
     }
 
-    @Test(
-        "what lives on is in no PID namespace, and the other way round",
-        arguments: [
-            ("base = \"none\"\n[processes]\nnamespace = true", true, false),
-            ("[processes]\nbackground = true", false, true),
-            ("[processes]\nnamespace = false", false, false),
-        ]
-    )
-    func namespaceOrBackground(text: String, namespace: Bool, background: Bool) throws {
-        let processes = try Self.policy(text).processes
-        #expect(processes.ownNamespace == namespace && processes.background == background)
-    }
-
     @Test("every key has its place")
     func everything() throws {
         let policy = try Self.policy(
@@ -184,8 +171,19 @@ import Testing
         #expect(policy.limits.swap == .percent(1))
     }
 
+    @Test("what lives on in the background gives up the base's PID namespace")
+    func background() throws {
+        let policy = try Self.policy("processes.background = true")
+        #expect(!policy.processes.ownNamespace)
+        #expect(try Self.policy("processes = { background = false, namespace = true }").processes.ownNamespace)
+    }
+
     static let size = "a size of bytes like 4096 or \"512M\" (K, M, G or T)"
     static let refused: [(String, String)] = [
+        (
+            "base = \"none\"\nprocesses.namespace = true",
+            "2: namespace = true needs background = false: what a script leaves behind ends with its PID namespace"
+        ),
         ("base = \"web\"", "1: base is \"none\", \"standard\" or \"strict\", not \"web\""),
         ("base = 1", "1: base is \"none\", \"standard\" or \"strict\", not 1"),
         (

@@ -45,10 +45,34 @@ struct LauncherFaultTests {
         }
     }
 
-    private static func prepare(_ ticket: ScriptTicketName, _ fixture: ScriptFixture) throws {
+    @Test("a log that fails at the last words of a script that has exited before ends it, too")
+    func lastWords() async throws {
+        let program = try #require(ScriptFixture.launcherPath)
+        let injector = try #require(ScriptFixture.program("fault-injector"))
+        try await ScriptFixture.withHome { home in
+            let fixture = try ScriptFixture(home: home)
+            let faults = FaultInjector(injector, program: program, below: fixture.home)
+            let walked = try await Fault.walk(waysOfEach: 1) { fault in
+                let ticket = try ScriptTicketName("\(fault.call)")
+                // A child keeps the stream open, whose last line has no end: it is written when the stream ends.
+                try Self.prepare(ticket, fixture, body: "exec 2>&-; (sleep 0.2; printf end) & exit 7")
+                let launched = try await faults.run(
+                    fault,
+                    [program, "--work", fixture.workspaces.workDirectory, "--control-groups", "off"],
+                    input: .text("{\"start\":\"\(ticket)\"}\n")
+                )
+                let comment = Comment(rawValue: "\(fault): \(launched.failed ?? "none") \(launched.program)")
+                #expect([0, 1].contains(launched.program.status), comment)
+                return launched.failed
+            }
+            #expect(walked > 10)
+        }
+    }
+
+    private static func prepare(_ ticket: ScriptTicketName, _ fixture: ScriptFixture, body: String? = nil) throws {
         try fixture.workspaces.prepare(
             ticket,
-            ScriptStart(body: body(marker: "\(fixture.home)/\(ticket)"), taskID: "ServerTasks-1"),
+            ScriptStart(body: body ?? Self.body(marker: "\(fixture.home)/\(ticket)"), taskID: "ServerTasks-1"),
             ScriptSpecification(
                 ticket: ticket,
                 service: 2,

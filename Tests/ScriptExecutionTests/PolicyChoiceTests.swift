@@ -114,7 +114,10 @@ import Testing
 
     @Test("a policy from a file is applied", .enabled(if: ScriptFixture.isRoot, "needs root for a PID namespace"))
     func file() async throws {
-        let policies = ["inside": "base = \"none\"\nprocesses.namespace = true", "outside": "base = \"none\""]
+        let policies = [
+            "inside": "base = \"none\"\nprocesses = { namespace = true, background = false }",
+            "outside": "base = \"none\"",
+        ]
         try await Machine.with("policy = \"inside\"", policies: policies) { machine in
             let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
             let body = "readlink /proc/self/ns/pid"
