@@ -9,6 +9,9 @@ package struct ScriptSpecification: Equatable, Sendable {
     /// Twice what Linux lets a process have as arguments and environment.
     package static let maximumBytes = 4 << 20
 
+    /// A few for each instance of a machine; each is a mount for the script.
+    package static let maximumProtected = 1000
+
     package var ticket: String
     /// 1 or 2: which of the two script services was called.
     package var service: Int64
@@ -98,5 +101,10 @@ package struct ScriptSpecification: Equatable, Sendable {
         guard self.protected.count == listed.count, (self.sandbox == nil) == ((json["sandbox"] ?? .null) == .null),
             (self.instance == nil) == ((json["instance"] ?? .null) == .null)
         else { throw LauncherProtocolError("sandbox, instance or protected in script.json is of the wrong type") }
+        guard self.protected.count <= Self.maximumProtected, self.protected.allSatisfy({ $0.hasPrefix("/") }) else {
+            throw LauncherProtocolError(
+                "protected in script.json is a list of at most \(Self.maximumProtected) absolute paths"
+            )
+        }
     }
 }

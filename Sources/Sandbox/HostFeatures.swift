@@ -49,13 +49,20 @@ package struct HostFeatures: Equatable, Sendable {
     /// May make namespaces and mounts without a user namespace around them.
     package var hasAdministration: Bool { capabilities.contains(Self.administration) }
 
+    /// What a kernel or a container says of what it does not do.
+    ///
+    /// Any other error is of this one start, and would be a way to get rid of the sandbox.
+    private static let refusingErrors = [EPERM, EACCES, ENOSYS, EINVAL, EOPNOTSUPP, ENOSPC, EUSERS, ENODEV, EBUSY]
+
     /// Notes what a step that failed means for the next plan; false when no other plan would do.
     package mutating func doWithout(
         _ failure: SandboxFailure,
         of plan: SandboxPlan,
         _ errorText: (Int32) -> String
     ) -> Bool {
-        guard let layer = plan.layer(of: failure), refusal(of: layer) == nil else { return false }
+        guard let layer = plan.layer(of: failure), refusal(of: layer) == nil,
+            Self.refusingErrors.contains(failure.number)
+        else { return false }
         let step = plan.operations.indices.contains(failure.stage) ? "\(plan.operations[failure.stage])" : "clone"
         refuse(layer, "\(step): \(errorText(failure.number))")
         return true

@@ -77,6 +77,7 @@ struct Keeper: ~Copyable {
     }
 
     private func keep(_ script: Int32, _ orphaned: ([ProcessTable.Row]) -> Void) -> Never {
+        SandboxExecutor.closeToOthers()
         while reap(script) {
             // An array would need its type made in this process, at every script.
             var waiting: InlineArray<2, pollfd> = [

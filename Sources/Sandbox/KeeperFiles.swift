@@ -103,7 +103,7 @@ struct KeeperFiles: ~Copyable {
         var facts = stat()
         guard unsafe stat(path, &facts) == 0 else {
             // Not there, or not to be reached for whoever the script runs as.
-            return [ENOENT, ENOTDIR, EACCES].contains(errno) ? 0 : errno
+            return [ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG].contains(errno) ? 0 : errno
         }
         if facts.st_mode & S_IFMT == S_IFDIR {
             let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)

@@ -25,9 +25,11 @@ enum SandboxProgram {
 
     static func main(_ options: [String], _ words: [String], signals: Int32) -> Int32 {
         do {
+            let parsed = try SandboxWords(words)
+            if parsed.dependsOnUnit { OwnUnit.enter(options + [word] + words) }
             let settings = try LauncherSettings(forPolicies: options)
             if let problem = settings.fileProblem { Launcher.complain("\(problem)") }
-            return try run(SandboxWords(words), settings, signals: signals)
+            return try run(parsed, settings, signals: signals)
         } catch let refusal as PolicyRefusal {
             Launcher.complain(refusal.text)
         } catch {
@@ -186,6 +188,14 @@ struct SandboxWords {
 
     var word: Word
     var isJSON = false
+
+    /// What can be limited depends on the control group it is asked in.
+    var dependsOnUnit: Bool {
+        switch word {
+        case .check, .run: true
+        case .list, .show, .explain: false
+        }
+    }
 
     init(_ arguments: [String]) throws(LauncherProtocolError) {
         let program = arguments.firstIndex(of: "--")

@@ -88,6 +88,7 @@ struct Supervisor: ~Copyable {
                 return finish(directory, log)
             }
             start(directory, log)
+            SandboxExecutor.closeToOthers()
             // Behind the start, which need not wait for this.
             LastResort.reserve(directory)
             group?.removeForgotten(now: UTCMicroseconds.now.sinceEpoch)

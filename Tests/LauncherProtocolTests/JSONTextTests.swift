@@ -136,7 +136,8 @@ import Testing
         "a script.json that says something else than names and paths of its sandbox is refused, not run with less",
         arguments: [
             #""sandbox":1"#, #""sandbox":["none"]"#, #""instance":["x"]"#, #""protected":"/etc""#,
-            #""protected":["/a",1]"#,
+            #""protected":["/a",1]"#, #""protected":["a"]"#,
+            #""protected":[\#(String(repeating: #""/a","#, count: 1000))"/a"]"#,
         ]
     )
     func wrongTypes(member: String) throws {
