@@ -225,6 +225,8 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
         }
         mountProc()
         for path in files.readOnly where !files.rootIsReadOnly || path.hasPrefix("/proc/") {
+            // What is writable beats it.
+            if files.writable.contains(where: { path == $0 || path.hasPrefix($0 + "/") }) { continue }
             keeperOperations.append(.readOnly(path))
         }
         for path in files.hidden + (files.hidesAgent ? surroundings.protected : []) {

@@ -200,6 +200,16 @@ import Testing
         #expect(sockets?.count == 4)
     }
 
+    @Test("what is writable beats what is read-only, in both profiles", arguments: [SandboxPolicy.standard, .strict])
+    func writable(_ profile: SandboxPolicy) {
+        var policy = profile
+        policy.files.writable = ["/boot", "/proc"]
+        let operations = Self.plan(policy, Self.root).operations
+        #expect(!operations.contains(.readOnly("/boot")))
+        #expect(!operations.contains(.readOnly("/proc/sys")))
+        #expect(operations.contains(.readOnly("/sys")) == !policy.files.rootIsReadOnly)
+    }
+
     @Test("reasons are said once for what they have in common")
     func reasons() {
         let all = [
