@@ -183,6 +183,9 @@ let package = Package(
         ),
         // Fails the system call that a test chooses.
         .executableTarget(name: "fault-injector", path: "Tests/FaultInjector"),
+        // What scripts try in order to get out of their sandbox.
+        .executableTarget(name: "escape-attempts", path: "Tests/EscapeAttempts"),
+        tests("EscapeTests", ["ProcessTesting", "LauncherProtocol", "escape-attempts", "tentacle-launcher"]),
         tests(
             "ScriptExecutionTests",
             [

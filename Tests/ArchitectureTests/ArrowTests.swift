@@ -59,8 +59,8 @@ import Testing
             guard let allowed = Self.allowed[target.name] else {
                 // Headers only, and programs that are not shipped.
                 if ![
-                    "CLinux", "CBenchmark", "BenchmarkSupport", "fault-injector", "halibut-bench",
-                    "script-bench", "script-service-host", "tentacle-bench",
+                    "CLinux", "CBenchmark", "BenchmarkSupport", "escape-attempts", "fault-injector",
+                    "halibut-bench", "script-bench", "script-service-host", "tentacle-bench",
                 ].contains(
                     target.name
                 ) {
