@@ -49,10 +49,14 @@ struct Keeper: ~Copyable {
             0, 1, 2, streams.input, streams.output, streams.error, streams.directory, streams.claim, streams.signals,
             failures, statuses, life, group?.directory ?? -1,
         ])
+        // Who may not be traced may not write its own user map either.
+        if plan.namespaces.contains(.user) { SandboxExecutor.openToOthers() }
         for (stage, operation) in plan.keeperOperations.enumerated() {
             let number = apply(operation)
             if number != 0 { fail(stage, number) }
         }
+        // Before the script is there, which inherits it only until it executes its program.
+        SandboxExecutor.closeToOthers()
         let (script, refusal) = fork()
         if script == 0 { runScript() }
         if script < 0 { fail(-1, -script) }
@@ -77,7 +81,6 @@ struct Keeper: ~Copyable {
     }
 
     private func keep(_ script: Int32, _ orphaned: ([ProcessTable.Row]) -> Void) -> Never {
-        SandboxExecutor.closeToOthers()
         while reap(script) {
             // An array would need its type made in this process, at every script.
             var waiting: InlineArray<2, pollfd> = [

@@ -129,6 +129,8 @@ package enum SandboxExecutor {
     /// Scripts of this user neither trace this process nor read its memory from now on, and it leaves no core dump.
     package static func closeToOthers() { _ = clinux_prctl(PR_SET_DUMPABLE, 0) }
 
+    static func openToOthers() { _ = clinux_prctl(PR_SET_DUMPABLE, 1) }
+
     /// Eight bytes from a pipe of ours; nil at its end.
     package static func readMessage(_ pipe: Int32) -> (Int32, Int32)? {
         var message: [Int32] = [0, 0]

@@ -87,8 +87,8 @@ struct Supervisor: ~Copyable {
                 outcome = .stopped(limit)
                 return finish(directory, log)
             }
-            start(directory, log)
             SandboxExecutor.closeToOthers()
+            start(directory, log)
             // Behind the start, which need not wait for this.
             LastResort.reserve(directory)
             group?.removeForgotten(now: UTCMicroseconds.now.sinceEpoch)
