@@ -1,3 +1,4 @@
+internal import CLinux
 internal import CSeccomp
 internal import Glibc
 
@@ -9,14 +10,10 @@ extension SystemCallFilter {
         }
     }
 
-    /// Puts the filter on this process for good; the number of the error when the kernel refuses.
-    ///
-    /// The caller has no-new-privileges or CAP_SYS_ADMIN.
-    func install() -> Int32 {
-        guard let context = unsafe seccomp_init(Self.word(others)) else { return ENOMEM }
-        // No seccomp_release: this process becomes another program.
-        // What no-new-privileges is to be, the plan says.
-        _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0)
+    /// What the kernel runs at each system call, as libseccomp makes it of the rules; the error is a number.
+    package func program() throws(SandboxFailure) -> [UInt8] {
+        guard let context = unsafe seccomp_init(Self.word(others)) else { throw Self.failure(ENOMEM) }
+        defer { unsafe seccomp_release(context) }
         _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, cseccomp_refuse(UInt16(ENOSYS)))
         // A tree instead of a list: many rules are quicker in the kernel and not slower to make.
         if rules.count > Self.treeThreshold { _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) }
@@ -29,9 +26,35 @@ extension SystemCallFilter {
             guard number >= 0 || foreignArchitectures, number != cseccomp_unknown() else { continue }
             let result = unsafe Self.add(rule, number, context)
             // A number of another kind of machine, which has no place in this filter.
-            guard result >= 0 || result == -EDOM || result == -EINVAL && number < 0 else { return -result }
+            guard result >= 0 || result == -EDOM || result == -EINVAL && number < 0 else { throw Self.failure(-result) }
         }
-        return -(unsafe seccomp_load(context))
+        return try unsafe Self.export(context)
+    }
+
+    private static func failure(_ number: Int32) -> SandboxFailure { SandboxFailure(stage: -1, number: number) }
+
+    private static func export(_ context: scmp_filter_ctx) throws(SandboxFailure) -> [UInt8] {
+        let file = unsafe clinux_memory_file("filter")
+        guard file >= 0 else { throw failure(-file) }
+        defer { close(file) }
+        let result = unsafe seccomp_export_bpf(context, file)
+        guard result == 0 else { throw failure(-result) }
+        let count = Int(lseek(file, 0, SEEK_CUR))
+        return unsafe [UInt8](unsafeUninitializedCapacity: max(0, count)) { bytes, filled in
+            filled = max(0, unsafe pread(file, bytes.baseAddress, bytes.count, 0))
+        }
+    }
+
+    /// Puts the filter on this process for good; the number of the error when the kernel refuses.
+    ///
+    /// The caller has no-new-privileges or CAP_SYS_ADMIN.
+    func install() -> Int32 {
+        do throws(SandboxFailure) {
+            let program = try self.program()
+            return -(unsafe clinux_filter_calls(program, UInt16(program.count / 8)))
+        } catch {
+            return error.number
+        }
     }
 
     private static let treeThreshold = 100

@@ -300,6 +300,18 @@ static inline int clinux_has_filters(void) {
     return syscall(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, &action) == 0;
 }
 
+/// Puts a program of seccomp's on this process for good; `count` instructions of eight bytes each.
+static inline int clinux_filter_calls(const void *program, uint16_t count) {
+    struct { uint16_t count; const void *program; } filter = {count, program};
+    return syscall(SYS_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &filter) < 0 ? -errno : 0;
+}
+
+/// A file in memory, close-on-exec.
+static inline int clinux_memory_file(const char *name) {
+    long result = syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */);
+    return result < 0 ? -errno : (int)result;
+}
+
 /// Connects a unix stream socket; a path too long is ENAMETOOLONG.
 static inline int clinux_connect_unix(const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
