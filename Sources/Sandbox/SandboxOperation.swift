@@ -129,6 +129,15 @@ extension SandboxOperation: CustomStringConvertible {
 }
 
 extension LandlockRules: CustomStringConvertible {
+    /// What of it a host may not do, for people who do not get it.
+    var partsText: String {
+        var what: [String] = []
+        if restrictsFiles { what.append("rules for files") }
+        if connect != nil { what.append("TCP ports") }
+        if scopesAbstractSockets || scopesSignals { what.append("signals and abstract sockets") }
+        return what.joined(separator: ", ")
+    }
+
     package var description: String {
         var parts: [String] = []
         if restrictsFiles { parts.append("write only below \(writable.joined(separator: " "))") }

@@ -78,7 +78,7 @@ extension SandboxPolicy {
             "SYS_TTY_CONFIG", "MKNOD", "DAC_READ_SEARCH", "LINUX_IMMUTABLE", "AUDIT_CONTROL", "AUDIT_READ",
             "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "PERFMON", "BPF",
             "CHECKPOINT_RESTORE",
-        ] { CapabilitySet.number(of: name).map { set.remove($0) } }
+        ] { CapabilitySet.names.firstIndex(of: name).map { set.remove($0) } }
         return set
     }()
 }
