@@ -37,7 +37,8 @@ struct Bubblewrap {
         // Which covers what is dangerous in there by itself.
         words += ["--proc", "/proc"]
         if !isStrict {
-            for path in policy.files.readOnly where !path.hasPrefix("/proc/") { words += ["--ro-bind-try", path, path] }
+            let paths = policy.files.readOnly.filter { !$0.hasPrefix("/proc/") }
+            words += paths.flatMap { ["--ro-bind-try", $0, $0] }
         }
         for path in policy.files.hidden {
             var facts = stat()
