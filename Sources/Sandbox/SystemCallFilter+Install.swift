@@ -15,8 +15,8 @@ extension SystemCallFilter {
         guard let context = unsafe seccomp_init(Self.word(others)) else { throw Self.failure(ENOMEM) }
         defer { unsafe seccomp_release(context) }
         _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, cseccomp_refuse(UInt16(ENOSYS)))
-        // A tree instead of a list: many rules are quicker in the kernel and not slower to make.
-        if rules.count > Self.treeThreshold { _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) }
+        // A tree instead of a list: the kernel, which tries every call when it takes the filter, is twice as quick.
+        _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2)
         if foreignArchitectures {
             for architecture in Self.foreign { _ = unsafe seccomp_arch_add(context, architecture) }
         }
@@ -45,19 +45,45 @@ extension SystemCallFilter {
         }
     }
 
-    /// Puts the filter on this process for good; the number of the error when the kernel refuses.
+    // MARK: From the supervisor to the script's process
+
+    /// Makes the program and writes it, or why there is none, for `install(from:)` at the other end.
     ///
-    /// The caller has no-new-privileges or CAP_SYS_ADMIN.
-    func install() -> Int32 {
+    /// The reader may be gone: the caller blocks SIGPIPE.
+    func send(to pipe: Int32) {
+        var program: [UInt8] = []
+        var head: Int32 = 0
         do throws(SandboxFailure) {
-            let program = try self.program()
-            return -(unsafe clinux_filter_calls(program, UInt16(program.count / 8)))
+            program = try self.program()
+            head = Int32(program.count)
         } catch {
-            return error.number
+            head = -error.number
         }
+        _ = unsafe write(pipe, &head, Self.headBytes)
+        _ = unsafe write(pipe, program, program.count)
     }
 
-    private static let treeThreshold = 100
+    /// Waits for the next filter and puts it on this process for good; the number of the error when there is none, or
+    /// when the kernel refuses.
+    ///
+    /// The caller has no-new-privileges or CAP_SYS_ADMIN.
+    static func install(from pipe: Int32) -> Int32 {
+        var head: Int32 = 0
+        guard unsafe read(pipe, &head, headBytes) == headBytes else { return EPIPE }
+        guard head > 0 else { return head == 0 ? EINVAL : -head }
+        // Plain memory, which ends with the program.
+        let program = UnsafeMutableRawPointer.allocate(byteCount: Int(head), alignment: instructionBytes)
+        var filled = 0
+        while filled < Int(head) {
+            let count = unsafe read(pipe, program + filled, Int(head) - filled)
+            guard count > 0 else { return EPIPE }
+            filled += count
+        }
+        return -(unsafe clinux_filter_calls(program, UInt16(filled / instructionBytes)))
+    }
+
+    private static let headBytes = 4
+    private static let instructionBytes = 8
 
     private static let foreign: [UInt32] = {
         #if arch(x86_64)
