@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo example docs test test-vm torture lint bench bench-halibut bench-scripts fuzz sanitize \
-    deb clean
+.PHONY: help setup build demo example docs test test-vm torture lint bench bench-halibut bench-scripts bench-sandbox \
+    fuzz sanitize deb clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -50,6 +50,9 @@ bench-halibut: build ## the same for the wire; FIGURES="rpc upload" runs only so
 
 bench-scripts: build ## the same for scripts, on an idle machine; FIGURES="start log" runs only some
 	@scripts/bench-scripts "$(BIN)" $(FIGURES)
+
+bench-sandbox: build ## what a sandbox adds to a start, beside bubblewrap; LEVELS="executor program script" runs only some
+	@scripts/bench-sandbox "$(BIN)" $(LEVELS)
 
 fuzz: setup ## fuzz targets with AddressSanitizer, SECONDS=60 in all; TARGETS="FuzzBSON FuzzFrames" runs only some
 	@scripts/fuzz "$(or $(SECONDS),60)" $(TARGETS)

@@ -159,6 +159,12 @@ let package = Package(
             path: "Benchmarks/ScriptBench",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "sandbox-bench",
+            dependencies: ["CLinux", "Sandbox"],
+            path: "Benchmarks/SandboxBench",
+            swiftSettings: settings
+        ),
 
         // Tests.
         tests("BSONTests", ["BSON"]),

@@ -54,6 +54,17 @@ final class Signpost: Sendable {
     /// A script whose first instruction looks at the clock.
     var script: String { "echo $EPOCHREALTIME >'\(path)'\n" }
 
+    /// The same into its log.
+    static let loggingScript = "echo $EPOCHREALTIME\n"
+
+    /// When a script was there, by its log.
+    static func logged(_ log: String) -> Duration? {
+        guard let time = log.firstMatch(of: #/(\d{10})\.(\d{6})/#), let seconds = Int64(time.output.1),
+            let microseconds = Int64(time.output.2)
+        else { return nil }
+        return .seconds(seconds) + .microseconds(microseconds)
+    }
+
     /// What lets a script wait here until ``release()``.
     var waiting: String { "read -r _ <'\(path)'\n" }
 

@@ -144,8 +144,7 @@ enum KernelLog {
             if count < 0, errno == EPIPE { continue }
             guard count > 0 else { break }
             let text = String(decoding: buffer[..<count], as: UTF8.self)
-            guard let group = field("task_memcg=", in: text), !group.isEmpty, group != "/",
-                path.hasSuffix(group) || parentPath(group).map({ $0 != "/" && path.hasSuffix($0) }) == true,
+            guard let group = field("task_memcg=", in: text), isBelow(group, path),
                 let task = field("task=", in: text), let number = field("pid=", in: text)
             else { continue }
             killed.append("\(task) (\(number))")
@@ -153,16 +152,36 @@ enum KernelLog {
         return killed
     }
 
-    private static func parentPath(_ path: String) -> String? {
-        path.lastIndex(of: "/").map { String(path[..<$0]) }
+    /// Whether the end of the path is the group, or one above it.
+    static func isBelow(_ group: String, _ path: String) -> Bool {
+        var group = group[...]
+        while group.utf8.count > 1 {
+            if path.hasSuffix(group) { return true }
+            guard let slash = group.lastIndex(of: "/") else { return false }
+            group = group[..<slash]
+        }
+        return false
     }
 
     /// `…,task_memcg=/a/b,task=python3,pid=4711,uid=0`.
     static func field(_ name: String, in text: String) -> String? {
         guard text.contains("oom-kill:") else { return nil }
         for part in text.split(whereSeparator: { $0 == "," || $0 == "\n" }) where part.hasPrefix(name) {
-            return String(part.dropFirst(name.count))
+            return unescaped(part.dropFirst(name.count))
         }
         return nil
+    }
+
+    /// The log writes `\x5c` for a backslash, which names of units have.
+    private static func unescaped(_ text: Substring) -> String {
+        var result = ""
+        var rest = text
+        while let character = rest.popFirst() {
+            if character == "\\", rest.hasPrefix("x5c") {
+                rest = rest.dropFirst(3)
+            }
+            result.append(character)
+        }
+        return result
     }
 }

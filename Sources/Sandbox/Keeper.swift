@@ -13,6 +13,9 @@ internal import Glibc
 struct Keeper: ~Copyable {
     /// In place of a stage: the script's process is there, the second number is why it is in no control group.
     static let standing: Int32 = -2
+    /// Those that the keeper makes itself: the kernel takes longer for a network than for all the rest, and the supervisor
+    /// has something else to do meanwhile.
+    static let lateNamespaces: NamespaceSet = [.ipc, .hostName, .network]
     /// As long as the supervisor gives a cancel.
     static let killMilliseconds: Int64 = 1500
 
@@ -21,6 +24,8 @@ struct Keeper: ~Copyable {
     let failures: Int32
     let statuses: Int32
     let life: Int32
+    /// Programs for `filterSystemCalls`, in their order.
+    let filters: Int32
     /// The launcher's process id as the host knows it.
     let supervisor: Int32
     let group: ControlGroup?
@@ -32,6 +37,7 @@ struct Keeper: ~Copyable {
         failures: Int32,
         statuses: Int32,
         life: Int32,
+        filters: Int32,
         supervisor: Int32,
         group: ControlGroup?
     ) {
@@ -40,6 +46,7 @@ struct Keeper: ~Copyable {
         self.failures = failures
         self.statuses = statuses
         self.life = life
+        self.filters = filters
         self.supervisor = supervisor
         self.group = group
     }
@@ -47,8 +54,14 @@ struct Keeper: ~Copyable {
     consuming func run(orphaned: ([ProcessTable.Row]) -> Void) -> Never {
         closeAll(except: [
             0, 1, 2, streams.input, streams.output, streams.error, streams.directory, streams.claim, streams.signals,
-            failures, statuses, life, group?.directory ?? -1,
+            failures, statuses, life, filters, group?.directory ?? -1,
         ])
+        let late = plan.namespaces.intersection(Self.lateNamespaces)
+        if !late.isEmpty {
+            // Of a stage of its own, like the clone that makes the others.
+            let result = clinux_leave_namespaces(late.rawValue)
+            if result < 0 { fail(-1, -result) }
+        }
         // Who may not be traced may not write its own user map either.
         if plan.namespaces.contains(.user) { SandboxExecutor.openToOthers() }
         for (stage, operation) in plan.keeperOperations.enumerated() {
@@ -57,27 +70,45 @@ struct Keeper: ~Copyable {
         }
         // Before the script is there, which inherits it only until it executes its program.
         SandboxExecutor.closeToOthers()
-        let (script, refusal) = fork()
-        if script == 0 { runScript() }
+        let (script, refusal) = startScript()
         if script < 0 { fail(-1, -script) }
         report(Self.standing, refusal, to: statuses)
-        for descriptor in [streams.output, streams.error, failures] { close(descriptor) }
+        for descriptor in [streams.output, streams.error, failures, filters] { close(descriptor) }
         keep(script, orphaned)
     }
 
     /// The script's process, and why it is in no control group.
-    private func fork() -> (Int32, Int32) {
-        var refusal: Int32 = 0
-        if let group {
-            let script = clinux_clone_into_cgroup(group.directory)
-            if script >= 0 { return (script, 0) }
-            // Containers forbid the call, whose flags their filters cannot read.
-            refusal = -script
+    ///
+    /// As long as it stays our user it begins in our memory: a copy takes longer than all that it does before it executes.
+    /// Another user's process never has memory in common with ours.
+    private mutating func startScript() -> (Int32, Int32) {
+        let sharesMemory = !plan.changesUser
+        return unsafe withUnsafeMutablePointer(to: &self) { keeper in
+            unsafe Self.startScript(keeper, sharesMemory, group: keeper.pointee.group)
         }
-        var pidDescriptor: Int32 = -1
-        let script = unsafe clinux_clone(0, &pidDescriptor)
-        if script > 0 { close(pidDescriptor) }
-        return (script, refusal)
+    }
+
+    private static func startScript(
+        _ keeper: UnsafeMutablePointer<Keeper>,
+        _ sharesMemory: Bool,
+        group: ControlGroup?
+    ) -> (Int32, Int32) {
+        func start(_ directory: Int32) -> Int32 {
+            if sharesMemory {
+                return unsafe clinux_run_apart(
+                    directory,
+                    { unsafe $0?.assumingMemoryBound(to: Keeper.self).pointee.runScript() },
+                    keeper
+                )
+            }
+            let script = directory < 0 ? clinux_clone(0, nil) : clinux_clone_into_cgroup(directory)
+            if script == 0 { unsafe keeper.pointee.runScript() }
+            return script
+        }
+        guard let group else { return (start(-1), 0) }
+        let script = start(group.directory)
+        // Containers forbid the call, whose flags their filters cannot read.
+        return script >= 0 ? (script, 0) : (start(-1), -script)
     }
 
     private func keep(_ script: Int32, _ orphaned: ([ProcessTable.Row]) -> Void) -> Never {
@@ -186,7 +217,7 @@ struct Keeper: ~Copyable {
             return 0
         case .noNewPrivileges: return -clinux_prctl(PR_SET_NO_NEW_PRIVS, 1)
         case .landlock(let rules, let version): return rules.enforce(version: version)
-        case .filterSystemCalls(let filter): return filter.install()
+        case .filterSystemCalls: return SystemCallFilter.install(from: filters)
         case .keepCapabilities(let set): return keep(set)
         case .becomeUser(let user): return become(user)
         case .defaultSignals:

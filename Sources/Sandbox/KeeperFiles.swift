@@ -30,18 +30,18 @@ struct KeeperFiles: ~Copyable {
 
     static func readOnlyRoot(except paths: [String]) -> Int32 {
         // Copies keep what they are: a path that the host has read-only stays so.
-        var trees: [(Int32, String)] = []
-        defer { for (tree, _) in trees { close(tree) } }
+        var trees = DetachedTrees()
+        defer { trees.close() }
         for path in paths {
             let tree = unsafe clinux_copy_tree(AT_FDCWD, path)
             if tree == -ENOENT { continue }
             guard tree >= 0 else { return -tree }
-            trees.append((tree, path))
+            trees.append(tree, path)
         }
         let result = unsafe clinux_mount_attributes(AT_FDCWD, "/", UInt64(CLINUX_MOUNT_READ_ONLY), 0)
         guard result == 0 else { return -result }
-        for (tree, path) in trees {
-            let result = unsafe clinux_attach_tree(tree, path)
+        for index in trees.paths.indices {
+            let result = unsafe clinux_attach_tree(trees.descriptors[index], trees.paths[index])
             guard result == 0 else { return -result }
         }
         return 0
@@ -121,22 +121,24 @@ struct KeeperFiles: ~Copyable {
     // MARK: /dev
 
     private static let standardDevices = [
-        ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
+        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
     ]
+    /// Of the standard devices, in their order: the major number's byte, then the minor one's.
+    private static let standardNumbers: [UInt64] = [0x103, 0x105, 0x107, 0x108, 0x109, 0x500]
 
     static func privateDev(_ devices: [String], sharedMemory: Bool, asRoot: Bool) -> Int32 {
         // Copies of what is covered afterwards.
-        var trees: [(tree: Int32, path: String)] = []
-        defer { for one in trees where one.tree >= 0 { close(one.tree) } }
+        var trees = DetachedTrees()
+        defer { trees.close() }
         func take(_ path: String) {
             let tree = unsafe clinux_copy_tree(AT_FDCWD, path)
             guard tree >= 0 else { return }
             _ = unsafe clinux_mount_attributes(tree, "", 0, UInt64(CLINUX_MOUNT_NO_DEVICES))
-            trees.append((tree, path))
+            trees.append(tree, path)
         }
         for path in devices { take(path) }
         let makesDevices = asRoot && canMakeDevices
-        if !makesDevices { for device in standardDevices { take("/dev/" + device.0) } }
+        if !makesDevices { for path in standardDevices { take(path) } }
         if !sharedMemory { take("/dev/shm") }
         let log = link("/dev/log")
         if log == nil { take("/dev/log") }
@@ -145,23 +147,24 @@ struct KeeperFiles: ~Copyable {
         var result = unsafe clinux_mount("tmpfs", "/dev", UInt(MS_NOSUID | MS_NOEXEC), options)
         guard result == 0 else { return -result }
         if makesDevices {
-            for (name, major, minor) in standardDevices {
-                let number = UInt64(major << 8 | minor)
-                result = unsafe clinux_make_device("/dev/" + name, characterDevice | 0o666, number)
+            // Whatever the launcher's umask is.
+            let mask = umask(0)
+            defer { umask(mask) }
+            for index in standardDevices.indices {
+                let (path, number) = (standardDevices[index], standardNumbers[index])
+                result = unsafe clinux_make_device(path, characterDevice | 0o666, number)
                 guard result == 0 else { return -result }
-                // Whatever the launcher's umask is.
-                unsafe chmod("/dev/" + name, 0o666)
             }
         }
-        for one in trees {
-            result = attach(one.tree, one.path)
+        for index in trees.paths.indices {
+            result = attach(trees.descriptors[index], trees.paths[index])
             guard result == 0 else { return result }
         }
-        let links = [
-            ("pts/ptmx", "ptmx"), ("/proc/self/fd", "fd"), ("/proc/self/fd/0", "stdin"), ("/proc/self/fd/1", "stdout"),
-            ("/proc/self/fd/2", "stderr"),
-        ]
-        for (target, name) in links { unsafe symlink(target, "/dev/" + name) }
+        unsafe symlink("pts/ptmx", "/dev/ptmx")
+        unsafe symlink("/proc/self/fd", "/dev/fd")
+        unsafe symlink("/proc/self/fd/0", "/dev/stdin")
+        unsafe symlink("/proc/self/fd/1", "/dev/stdout")
+        unsafe symlink("/proc/self/fd/2", "/dev/stderr")
         if let log { unsafe symlink(log, "/dev/log") }
         unsafe mkdir("/dev/pts", 0o755)
         // Terminals of the script's own: those of the people who are logged in are theirs. Group 5 is tty everywhere.
@@ -224,5 +227,22 @@ struct KeeperFiles: ~Copyable {
         defer { close(file) }
         let bytes = Array(text.utf8)
         return unsafe Glibc.write(file, bytes, bytes.count) == bytes.count ? 0 : errno
+    }
+}
+
+/// Copies of what is mounted somewhere, attached nowhere yet.
+///
+/// Two arrays of types that there are already: one of pairs would be a new type, which every keeper would have to make.
+private struct DetachedTrees {
+    private(set) var descriptors: [Int32] = []
+    private(set) var paths: [String] = []
+
+    mutating func append(_ descriptor: Int32, _ path: String) {
+        descriptors.append(descriptor)
+        paths.append(path)
+    }
+
+    func close() {
+        for descriptor in descriptors { Glibc.close(descriptor) }
     }
 }

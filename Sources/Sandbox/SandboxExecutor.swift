@@ -56,6 +56,8 @@ package enum SandboxExecutor {
 
     /// Starts the plan's command behind a keeper.
     ///
+    /// All signals are blocked, SIGPIPE among them.
+    ///
     /// `orphaned` is called in the keeper when the supervisor ended before the script: everybody has been killed by then
     /// but those given.
     package static func start(
@@ -67,9 +69,11 @@ package enum SandboxExecutor {
         let failures = try makePipe()
         let statuses = try makePipe()
         let life = try makePipe()
+        let filters = try makePipe()
         var pidDescriptor: Int32 = -1
         let supervisor = getpid()
-        let child = unsafe clinux_clone(UInt64(plan.namespaces.rawValue), &pidDescriptor)
+        let namespaces = plan.namespaces.subtracting(Keeper.lateNamespaces)
+        let child = unsafe clinux_clone(UInt64(namespaces.rawValue), &pidDescriptor)
         if child == 0 {
             let keeper = Keeper(
                 plan: plan,
@@ -77,16 +81,22 @@ package enum SandboxExecutor {
                 failures: failures.write,
                 statuses: statuses.write,
                 life: life.read,
+                filters: filters.read,
                 supervisor: supervisor,
                 group: group
             )
             keeper.run(orphaned: orphaned)
         }
-        for descriptor in [failures.write, statuses.write, life.read] { close(descriptor) }
+        for descriptor in [failures.write, statuses.write, life.read, filters.read] { close(descriptor) }
         guard child > 0 else {
-            for descriptor in [failures.read, statuses.read, life.write] { close(descriptor) }
+            for descriptor in [failures.read, statuses.read, life.write, filters.write] { close(descriptor) }
             throw SandboxFailure(stage: -1, number: -child)
         }
+        // Now, while the keeper mounts: it takes as long as that.
+        for operation in plan.scriptOperations {
+            if case .filterSystemCalls(let filter) = operation { filter.send(to: filters.write) }
+        }
+        close(filters.write)
         let standing = readMessage(statuses.read)
         // A keeper that was killed says nothing. Its script may have begun: that is for the supervisor, who finds the
         // statuses at their end, and not a script that could not be started.

@@ -129,6 +129,16 @@ extension SandboxOperation: CustomStringConvertible {
 }
 
 extension LandlockRules: CustomStringConvertible {
+    /// What of it a host may not do, for people who do not get it.
+    var partsText: String {
+        var what: [String] = []
+        if restrictsFiles { what.append("rules for files") }
+        if connect != nil { what.append("TCP ports") }
+        if scopesSignals { what.append("signals") }
+        if scopesAbstractSockets { what.append("abstract sockets") }
+        return what.joined(separator: ", ")
+    }
+
     package var description: String {
         var parts: [String] = []
         if restrictsFiles { parts.append("write only below \(writable.joined(separator: " "))") }
@@ -138,15 +148,6 @@ extension LandlockRules: CustomStringConvertible {
         if scopesSignals { parts.append("signals stay inside") }
         if scopesAbstractSockets { parts.append("abstract sockets stay inside") }
         return parts.joined(separator: "; ")
-    }
-
-    /// Which kinds of things are restricted.
-    var summary: String {
-        var parts: [String] = []
-        if restrictsFiles { parts.append("rules for files") }
-        if connect != nil { parts.append("TCP ports") }
-        if scopesAbstractSockets || scopesSignals { parts.append("signals and abstract sockets") }
-        return parts.joined(separator: ", ")
     }
 
     private static func ports(_ ports: [UInt16]) -> String {

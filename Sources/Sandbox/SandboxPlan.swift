@@ -115,7 +115,7 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
                 switch operation {
                 case .filterSystemCalls: "the \(policy.systemCalls.filter.rawValue) filter"
                 case .limit: "limits of each process"
-                case .landlock(let rules, _): rules.summary
+                case .landlock(let rules, _): rules.partsText
                 case .becomeUser(let user): user.name == ScriptUser.ownName ? "one of the script's own" : user.name
                 case .keepCapabilities(let set): set.description
                 default: operation.description
@@ -132,6 +132,11 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
 
     package var limitsProcesses: Bool {
         scriptOperations.contains { if case .limit(let limit) = $0 { limit.kind == .processes } else { false } }
+    }
+
+    /// Whether the script is another user than the launcher.
+    var changesUser: Bool {
+        scriptOperations.contains { if case .becomeUser = $0 { true } else { false } }
     }
 
     /// One line a step, as a person reads it.
@@ -167,27 +172,29 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
     }
 
     private mutating func chooseNamespaces() {
-        var wanted: [(SandboxLayer, NamespaceSet, String)] = []
+        // Calls and not a list of what is wanted: a list of tuples is a type that every launcher would have to make.
         // Whoever is to live on would end with the namespace.
         if policy.processes.ownNamespace, !policy.processes.background {
-            wanted.append((.pidNamespace, .processes, "a PID namespace"))
+            want(.processes, .pidNamespace, "a PID namespace")
         }
-        if policy.files.needsMounts { wanted.append((.mounts, .mounts, policy.files.mountsText)) }
-        if policy.processes.ownIPC { wanted.append((.ipcNamespace, .ipc, "an IPC namespace")) }
-        if policy.processes.ownHostName { wanted.append((.hostNameNamespace, .hostName, "a host name of its own")) }
-        if policy.network.access == .none { wanted.append((.networkNamespace, .network, "a network namespace")) }
-        for (layer, flag, what) in wanted {
-            if let why = namespaceRefusal ?? host.refusal(of: layer) ?? mountRefusal(layer) {
-                unenforced.append(Unenforced(layer, what, why))
-            } else {
-                namespaces.insert(flag)
-            }
-        }
+        let files = policy.files
+        if files.needsMounts { want(.mounts, .mounts, files.mountsText) }
+        if policy.processes.ownIPC { want(.ipc, .ipcNamespace, "an IPC namespace") }
+        if policy.processes.ownHostName { want(.hostName, .hostNameNamespace, "a host name of its own") }
+        if policy.network.access == .none { want(.network, .networkNamespace, "a network namespace") }
         // Its processes are to be seen in /proc.
         if namespaces.contains(.processes), host.refusal(of: .mounts) == nil { namespaces.insert(.mounts) }
         guard !namespaces.isEmpty, !host.hasAdministration else { return }
         namespaces.insert(.user)
         keeperOperations.append(.mapUser)
+    }
+
+    private mutating func want(_ namespace: NamespaceSet, _ layer: SandboxLayer, _ what: @autoclosure () -> String) {
+        if let why = namespaceRefusal ?? host.refusal(of: layer) ?? mountRefusal(layer) {
+            unenforced.append(Unenforced(layer, what(), why))
+        } else {
+            namespaces.insert(namespace)
+        }
     }
 
     private func mountRefusal(_ layer: SandboxLayer) -> String? {
@@ -271,8 +278,9 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
         ]
     }
 
-    private mutating func add(_ operation: SandboxOperation, _ what: String) {
+    private mutating func add(_ operation: SandboxOperation, _ what: @autoclosure () -> String) {
         if let layer = operation.layer, let why = host.refusal(of: layer) {
+            let what = what()
             if !unenforced.contains(where: { $0.layer == layer && $0.what == what }) {
                 unenforced.append(Unenforced(layer, what, why))
             }
@@ -283,15 +291,17 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
 
     private mutating func planLimits() {
         let limits = policy.limits
-        let all: [(ResourceLimit.Kind, Int64?)] = [
-            (.openFiles, limits.openFiles), (.fileBytes, limits.fileBytes), (.coreBytes, limits.coreBytes),
-            (.addressSpaceBytes, limits.addressSpaceBytes), (.lockedBytes, limits.lockedBytes),
-            // The kernel counts a user's processes all over the host.
-            (.processes, policy.identity.user == .own && surroundings.user != nil ? limits.processes : nil),
-        ]
-        for (kind, value) in all {
-            if let value { add(.limit(ResourceLimit(kind, value)), "limits of each process") }
-        }
+        limit(.openFiles, limits.openFiles)
+        limit(.fileBytes, limits.fileBytes)
+        limit(.coreBytes, limits.coreBytes)
+        limit(.addressSpaceBytes, limits.addressSpaceBytes)
+        limit(.lockedBytes, limits.lockedBytes)
+        // The kernel counts a user's processes all over the host.
+        if policy.identity.user == .own, surroundings.user != nil { limit(.processes, limits.processes) }
+    }
+
+    private mutating func limit(_ kind: ResourceLimit.Kind, _ value: Int64?) {
+        if let value { add(.limit(ResourceLimit(kind, value)), "limits of each process") }
     }
 
     /// Landlock and system-call filters are for root and for whoever gives up new privileges.
@@ -325,24 +335,32 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
         rules.scopesAbstractSockets = !network.abstractSockets
         // With the host's processes in sight the script is to reach those that it may.
         rules.scopesSignals = policy.processes.ownNamespace && !policy.processes.background
-        guard !rules.isEmpty else { return }
-        let what = rules.summary
         let version = host.landlockVersion
+        if version < LandlockRules.scopesVersion, restrictionRefusal == nil {
+            // Namespaces do the same: who is not seen is not signalled, and abstract sockets are a network's own. Where
+            // the host's network is open they are a part of it, and to close them is more than the policy promises.
+            if namespaces.contains(.processes) { rules.scopesSignals = false }
+            if namespaces.contains(.network) || network.access == .host { rules.scopesAbstractSockets = false }
+        }
+        guard !rules.isEmpty else { return }
         if let why = restrictionRefusal ?? (version == 0 ? "no landlock in this kernel" : nil) {
-            return unenforced.append(Unenforced(.landlock, what, why))
+            return unenforced.append(Unenforced(.landlock, rules.partsText, why))
         }
         if version < LandlockRules.portsVersion, rules.connect != nil {
             unenforced.append(Unenforced(.landlock, "TCP ports", "landlock \(version), 4 is needed"))
             (rules.connect, rules.listen) = (nil, nil)
         }
-        if version < LandlockRules.scopesVersion, rules.scopesSignals || rules.scopesAbstractSockets {
-            unenforced.append(
-                Unenforced(.landlock, "signals and abstract sockets", "landlock \(version), 6 is needed")
-            )
-            (rules.scopesSignals, rules.scopesAbstractSockets) = (false, false)
+        if version < LandlockRules.scopesVersion {
+            var scopes = LandlockRules()
+            swap(&scopes.scopesSignals, &rules.scopesSignals)
+            swap(&scopes.scopesAbstractSockets, &rules.scopesAbstractSockets)
+            if !scopes.isEmpty {
+                let why = "landlock \(version), 6 is needed"
+                unenforced.append(Unenforced(.landlock, scopes.partsText, why))
+            }
         }
         guard !rules.isEmpty else { return }
-        add(.landlock(rules, version: version), what)
+        add(.landlock(rules, version: version), rules.partsText)
     }
 
     private mutating func planFilters() {

@@ -31,7 +31,9 @@ extension SandboxPolicy {
             "/boot", "/sys", "/lib/modules", "/usr/lib/modules", "/etc/tentacle", "/proc/sys", "/proc/sysrq-trigger",
             "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi",
         ]
-        policy.files.hidden = ["/run/tentacle"]
+        // systemctl as root checks who is behind the manager's own socket, and cannot see it from a PID namespace; without
+        // the socket it asks over D-Bus.
+        policy.files.hidden = ["/run/tentacle", "/run/systemd/private"]
         policy.files.privateTmp = true
         policy.files.privateDev = true
         policy.files.hidesAgent = true
@@ -56,7 +58,7 @@ extension SandboxPolicy {
         policy.files.rootIsReadOnly = true
         // Sockets to whoever would do for the script what it may not do itself.
         policy.files.hidden += [
-            "/run/dbus", "/run/systemd/private", "/run/systemd/notify", "/run/systemd/io.systemd.ManagedOOM",
+            "/run/dbus", "/run/systemd/notify", "/run/systemd/io.systemd.ManagedOOM",
             "/run/docker.sock", "/run/docker", "/run/containerd", "/run/podman", "/run/crio", "/run/libvirt",
             "/run/user", "/var/lib/systemd/coredump", "/root",
         ]
@@ -78,7 +80,7 @@ extension SandboxPolicy {
             "SYS_TTY_CONFIG", "MKNOD", "DAC_READ_SEARCH", "LINUX_IMMUTABLE", "AUDIT_CONTROL", "AUDIT_READ",
             "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "PERFMON", "BPF",
             "CHECKPOINT_RESTORE",
-        ] { CapabilitySet.number(of: name).map { set.remove($0) } }
+        ] { CapabilitySet.names.firstIndex(of: name).map { set.remove($0) } }
         return set
     }()
 }

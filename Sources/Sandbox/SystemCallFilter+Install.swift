@@ -1,3 +1,4 @@
+internal import CLinux
 internal import CSeccomp
 internal import Glibc
 
@@ -9,17 +10,13 @@ extension SystemCallFilter {
         }
     }
 
-    /// Puts the filter on this process for good; the number of the error when the kernel refuses.
-    ///
-    /// The caller has no-new-privileges or CAP_SYS_ADMIN.
-    func install() -> Int32 {
-        guard let context = unsafe seccomp_init(Self.word(others)) else { return ENOMEM }
-        // No seccomp_release: this process becomes another program.
-        // What no-new-privileges is to be, the plan says.
-        _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_NNP, 0)
+    /// What the kernel runs at each system call, as libseccomp makes it of the rules; the error is a number.
+    package func program() throws(SandboxFailure) -> [UInt8] {
+        guard let context = unsafe seccomp_init(Self.word(others)) else { throw Self.failure(ENOMEM) }
+        defer { unsafe seccomp_release(context) }
         _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, cseccomp_refuse(UInt16(ENOSYS)))
-        // A tree instead of a list: many rules are quicker in the kernel and not slower to make.
-        if rules.count > Self.treeThreshold { _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) }
+        // A tree instead of a list: the kernel, which tries every call when it takes the filter, is twice as quick.
+        _ = unsafe seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2)
         if foreignArchitectures {
             for architecture in Self.foreign { _ = unsafe seccomp_arch_add(context, architecture) }
         }
@@ -29,12 +26,64 @@ extension SystemCallFilter {
             guard number >= 0 || foreignArchitectures, number != cseccomp_unknown() else { continue }
             let result = unsafe Self.add(rule, number, context)
             // A number of another kind of machine, which has no place in this filter.
-            guard result >= 0 || result == -EDOM || result == -EINVAL && number < 0 else { return -result }
+            guard result >= 0 || result == -EDOM || result == -EINVAL && number < 0 else { throw Self.failure(-result) }
         }
-        return -(unsafe seccomp_load(context))
+        return try unsafe Self.export(context)
     }
 
-    private static let treeThreshold = 100
+    private static func failure(_ number: Int32) -> SandboxFailure { SandboxFailure(stage: -1, number: number) }
+
+    private static func export(_ context: scmp_filter_ctx) throws(SandboxFailure) -> [UInt8] {
+        let file = unsafe clinux_memory_file("filter")
+        guard file >= 0 else { throw failure(-file) }
+        defer { close(file) }
+        let result = unsafe seccomp_export_bpf(context, file)
+        guard result == 0 else { throw failure(-result) }
+        let count = Int(lseek(file, 0, SEEK_CUR))
+        return unsafe [UInt8](unsafeUninitializedCapacity: max(0, count)) { bytes, filled in
+            filled = max(0, unsafe pread(file, bytes.baseAddress, bytes.count, 0))
+        }
+    }
+
+    // MARK: From the supervisor to the script's process
+
+    /// Makes the program and writes it, or why there is none, for `install(from:)` at the other end.
+    ///
+    /// The reader may be gone: the caller blocks SIGPIPE.
+    func send(to pipe: Int32) {
+        var program: [UInt8] = []
+        var head: Int32 = 0
+        do throws(SandboxFailure) {
+            program = try self.program()
+            head = Int32(program.count)
+        } catch {
+            head = -error.number
+        }
+        _ = unsafe write(pipe, &head, Self.headBytes)
+        _ = unsafe write(pipe, program, program.count)
+    }
+
+    /// Waits for the next filter and puts it on this process for good; the number of the error when there is none, or
+    /// when the kernel refuses.
+    ///
+    /// The caller has no-new-privileges or CAP_SYS_ADMIN.
+    static func install(from pipe: Int32) -> Int32 {
+        var head: Int32 = 0
+        guard unsafe read(pipe, &head, headBytes) == headBytes else { return EPIPE }
+        guard head > 0 else { return head == 0 ? EINVAL : -head }
+        // Plain memory, which ends with the program.
+        let program = UnsafeMutableRawPointer.allocate(byteCount: Int(head), alignment: instructionBytes)
+        var filled = 0
+        while filled < Int(head) {
+            let count = unsafe read(pipe, program + filled, Int(head) - filled)
+            guard count > 0 else { return EPIPE }
+            filled += count
+        }
+        return -(unsafe clinux_filter_calls(program, UInt16(filled / instructionBytes)))
+    }
+
+    private static let headBytes = 4
+    private static let instructionBytes = 8
 
     private static let foreign: [UInt32] = {
         #if arch(x86_64)

@@ -114,7 +114,7 @@ struct Supervisor: ~Copyable {
             unsafe poll(waiting.baseAddress, nfds_t(waiting.count), milliseconds)
         }
         // Most of the code is for the start: a script that goes on for days keeps only what the waiting needs.
-        if clock.startHasEnded() { clinux_forget_code() }
+        if clock.startHasEnded() { clinux_forget_start() }
         if let limit = clock.reached(directory.descriptor) { perform(machine.machineStops(limit), directory, log) }
         guard ready > 0, outcome == nil else { return }
         // First: a stop of the whole unit reaches the script, too, whose end must not pass for its own.

@@ -60,7 +60,8 @@ import Testing
                 // Headers only, and programs that are not shipped.
                 if ![
                     "CLinux", "CBenchmark", "BenchmarkSupport", "escape-attempts", "fault-injector",
-                    "halibut-bench", "script-bench", "script-service-host", "tentacle-bench",
+                    "halibut-bench", "sandbox-bench", "script-bench", "script-service-host",
+                    "tentacle-bench",
                 ].contains(
                     target.name
                 ) {

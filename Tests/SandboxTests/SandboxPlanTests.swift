@@ -56,22 +56,23 @@ import Testing
                 20. read-only /proc/fs
                 21. read-only /proc/acpi
                 22. hide /run/tentacle
-                23. hide /etc/octopus
-                24. show /home/Work/one, and no other workspace
-                25. die with the keeper
-                26. begin a session
-                27. input from nowhere, output and errors into the log
-                28. close every other descriptor at execution
-                29. enter /home/Work/one
-                30. go before the launcher when memory runs out
-                31. at most 0 bytes of a core dump
-                32. landlock 7: signals stay inside; abstract sockets stay inside
-                33. system calls refused (* with certain arguments)
-                34. capabilities: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE \
+                23. hide /run/systemd/private
+                24. hide /etc/octopus
+                25. show /home/Work/one, and no other workspace
+                26. die with the keeper
+                27. begin a session
+                28. input from nowhere, output and errors into the log
+                29. close every other descriptor at execution
+                30. enter /home/Work/one
+                31. go before the launcher when memory runs out
+                32. at most 0 bytes of a core dump
+                33. landlock 7: signals stay inside; abstract sockets stay inside
+                34. system calls refused (* with certain arguments)
+                35. capabilities: CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE \
                 NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_CHROOT SYS_NICE SYS_RESOURCE LEASE AUDIT_WRITE \
                 SETFCAP
-                35. default action for every signal, none blocked
-                36. execute /bin/bash with 2 arguments
+                36. default action for every signal, none blocked
+                37. execute /bin/bash with 2 arguments
                 """
         )
         #expect(plan.unenforced.isEmpty)
@@ -144,7 +145,7 @@ import Testing
     @Test(
         "an old kernel does what it can, and the rest has a name",
         arguments: [
-            (0, false, [SandboxLayer.mounts, .landlock]), (3, true, [.landlock]), (5, true, [.landlock]), (6, true, []),
+            (0, false, [SandboxLayer.mounts]), (3, true, []), (6, true, []),
         ]
     )
     func old(landlock: Int32, mounts: Bool, missing: [SandboxLayer]) {
@@ -153,6 +154,17 @@ import Testing
         #expect(plan.unenforced.map(\.layer) == missing)
         // Its own processes are in /proc all the same.
         #expect(plan.keeperOperations.contains(.mountProc))
+    }
+
+    @Test("what no namespace does either is missed on an old kernel")
+    func oldScopes() {
+        var policy = SandboxPolicy.standard
+        policy.network.access = .ports
+        let host = HostFeatures(user: 0, capabilities: .all, landlockVersion: 5)
+        let missing = Unenforced(.landlock, "abstract sockets", "landlock 5, 6 is needed")
+        #expect(Self.plan(policy, host).unenforced == [missing])
+        policy.network.access = .none
+        #expect(Self.plan(policy, host).unenforced.isEmpty)
     }
 
     @Test("a step that fails is left out of the next plan, once, and named")
@@ -219,7 +231,7 @@ import Testing
     }
 }
 
-@Suite struct SystemCallFilterTests {
+@Suite struct SystemCallListTests {
     @Test("what a policy denies beats what it allows, and both beat the filter")
     func overrides() {
         var policy = SandboxPolicy.standard
@@ -267,5 +279,16 @@ import Testing
         #expect(KernelLog.field("pid=", in: record) == "4711")
         #expect(KernelLog.field("task_memcg=", in: record) == "/system.slice/x.service/script-one")
         #expect(KernelLog.field("task=", in: "something,task=else") == nil)
+        let escaped = record.replacing("x.service/", with: "system-tentacle\\x5cx2dlauncher.slice/")
+        let group = KernelLog.field("task_memcg=", in: escaped)
+        #expect(group == "/system.slice/system-tentacle\\x2dlauncher.slice/script-one")
+    }
+
+    @Test("a group is below the one that is limited, wherever that is mounted")
+    func below() {
+        #expect(KernelLog.isBelow("/a/unit/script-one", "/sys/fs/cgroup/a/unit"))
+        #expect(KernelLog.isBelow("/a/unit/script-one", "/sys/fs/cgroup/a/unit/script-one"))
+        #expect(!KernelLog.isBelow("/a/other/script-one", "/sys/fs/cgroup/a/unit"))
+        #expect(!KernelLog.isBelow("/", "/sys/fs/cgroup/a"))
     }
 }

@@ -4,6 +4,7 @@
 // No _GNU_SOURCE here: with it, types of the C library differ from the ones other modules import (fd_set in Dispatch).
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -55,12 +56,18 @@ static inline int clinux_open(const char *path, int flags, uint32_t mode) {
     return result < 0 ? -errno : result;
 }
 
-/// fork(2) with namespace flags; `pidfd` receives a descriptor of the child (close-on-exec).
+/// fork(2) with namespace flags; `pidfd`, where not NULL, receives a descriptor of the child (close-on-exec).
 ///
 /// clone, not clone3: container runtimes refuse the latter, whose flags their filters cannot read.
 static inline int clinux_clone(uint64_t flags, int *pidfd) {
-    long result = syscall(SYS_clone, flags | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
+    flags |= SIGCHLD | (pidfd ? CLONE_PIDFD : 0);
+    long result = syscall(SYS_clone, flags, NULL, pidfd, NULL, NULL);
     return result < 0 ? -errno : (int)result;
+}
+
+/// unshare(2): new namespaces for this process, with the flags of clone(2).
+static inline int clinux_leave_namespaces(uint32_t flags) {
+    return syscall(SYS_unshare, (long)flags) < 0 ? -errno : 0;
 }
 
 /// fork(2) with the child in a cgroup of version 2 from its first instruction.
@@ -74,6 +81,40 @@ static inline int clinux_clone_into_cgroup(int directory) {
     arguments.cgroup = (uint64_t)directory;
     long result = syscall(SYS_clone3, &arguments, sizeof arguments);
     return result < 0 ? -errno : (int)result;
+}
+
+/// vfork(2) with the child's part as a function, which never returns: it runs in the caller's memory, on the stack below
+/// this frame, and the caller waits until it executes a program or ends. In a cgroup of version 2 where `directory` is
+/// not negative.
+///
+/// The system calls themselves: the C library's wrapper would come back to a frame that the child has used by then.
+__attribute__((noinline, unused)) static int
+clinux_run_apart(int directory, void (*body)(void *), void *context) {
+    struct clone_args arguments;
+    memset(&arguments, 0, sizeof arguments);
+    arguments.flags = CLONE_VM | CLONE_VFORK | (directory < 0 ? 0 : CLONE_INTO_CGROUP);
+    arguments.exit_signal = SIGCHLD;
+    arguments.cgroup = directory < 0 ? 0 : (uint64_t)directory;
+    // clone wherever it does: container runtimes refuse clone3, whose flags their filters cannot read.
+    long call = directory < 0 ? SYS_clone : SYS_clone3;
+    long first = directory < 0 ? (long)(arguments.flags | SIGCHLD) : (long)&arguments;
+    long second = directory < 0 ? 0 : (long)sizeof arguments;
+#if defined(__x86_64__)
+    long result = call;
+    register long fourth __asm__("r10") = 0;
+    __asm__ volatile("syscall" : "+a"(result) : "D"(first), "S"(second), "d"(0L), "r"(fourth) : "rcx", "r11", "memory");
+#else
+    // A copy of our memory does as well.
+    arguments.flags &= ~(uint64_t)(CLONE_VM | CLONE_VFORK);
+    if (directory < 0) first = SIGCHLD;
+    long result = syscall(call, first, second, 0L, 0L, 0L);
+    if (result < 0) result = -errno;
+#endif
+    if (result == 0) {
+        body(context);
+        _exit(127);
+    }
+    return (int)result;
 }
 
 static inline int clinux_pidfd_open(int pid) {
@@ -164,8 +205,10 @@ static inline uint64_t clinux_capabilities(void) {
     return data[0].effective | (uint64_t)data[1].effective << 32;
 }
 
-/// Takes this program's code out of its memory: what is needed again comes back from the page cache.
-static inline void clinux_forget_code(void) {
+/// Takes this program's code out of its memory, which comes back from the page cache when it is needed again, and what
+/// has been freed.
+static inline void clinux_forget_start(void) {
+    malloc_trim(0);
     extern const char __executable_start, etext;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t start = ((uintptr_t)&__executable_start + page - 1) / page * page;
@@ -298,6 +341,18 @@ static inline const char *clinux_kernel_release(void) {
 static inline int clinux_has_filters(void) {
     uint32_t action = 0x00050000; // SECCOMP_RET_ERRNO
     return syscall(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, &action) == 0;
+}
+
+/// Puts a program of seccomp's on this process for good; `count` instructions of eight bytes each.
+static inline int clinux_filter_calls(const void *program, uint16_t count) {
+    struct { uint16_t count; const void *program; } filter = {count, program};
+    return syscall(SYS_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &filter) < 0 ? -errno : 0;
+}
+
+/// A file in memory, close-on-exec.
+static inline int clinux_memory_file(const char *name) {
+    long result = syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */);
+    return result < 0 ? -errno : (int)result;
 }
 
 /// Connects a unix stream socket; a path too long is ENAMETOOLONG.
