@@ -25,8 +25,19 @@ func program(_ name: String, _ dependencies: [Target.Dependency], callsC: Bool =
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: callsC ? settingsCallingC : settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
-    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+func tests(
+    _ name: String,
+    _ dependencies: [Target.Dependency],
+    exclude: [String] = [],
+    resources: [Resource] = []
+) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: dependencies,
+        exclude: exclude,
+        resources: resources,
+        swiftSettings: settings
+    )
 }
 
 func systemLibrary(_ name: String, pkgConfig: String, apt: String) -> Target {
@@ -191,7 +202,11 @@ let package = Package(
         .executableTarget(name: "fault-injector", path: "Tests/FaultInjector"),
         // What scripts try in order to get out of their sandbox.
         .executableTarget(name: "escape-attempts", path: "Tests/EscapeAttempts"),
-        tests("EscapeTests", ["ProcessTesting", "LauncherProtocol", "escape-attempts", "tentacle-launcher"]),
+        tests(
+            "EscapeTests",
+            ["ProcessTesting", "LauncherProtocol", "escape-attempts", "tentacle-launcher"],
+            exclude: ["README.md"]
+        ),
         tests(
             "ScriptExecutionTests",
             [
