@@ -9,6 +9,3 @@ static inline int cseccomp_unknown(void) { return __NR_SCMP_ERROR; }
 static inline struct scmp_arg_cmp cseccomp_masked(unsigned argument, uint64_t mask, uint64_t value) {
     return SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value);
 }
-static inline struct scmp_arg_cmp cseccomp_equal(unsigned argument, uint64_t value) {
-    return SCMP_CMP64(argument, SCMP_CMP_EQ, value);
-}
