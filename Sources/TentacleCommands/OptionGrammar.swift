@@ -24,6 +24,9 @@ package struct OptionDefinition: Hashable, Sendable {
     }
 
     package var name: String { self.names[0] }
+
+    /// As help shows them: one-letter names first, as in the stock agent.
+    package var namesInHelp: [String] { self.names.filter { $0.count == 1 } + self.names.filter { $0.count != 1 } }
 }
 
 /// What stands on a command line, by canonical names and in order.
