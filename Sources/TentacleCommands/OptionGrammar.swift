@@ -4,6 +4,7 @@ package struct OptionDefinition: Hashable, Sendable {
         case flag
         case text
         case integer
+        case integerOrBlank
         case boolean
         /// A literal IP address, or `any`.
         case listenAddress
@@ -222,7 +223,8 @@ package struct OptionGrammar: Sendable {
     ) throws(CommandError) {
         switch kind {
         case .flag, .text: return
-        case .integer:
+        case .integerOrBlank where value.allSatisfy(\.isWhitespace): return
+        case .integer, .integerOrBlank:
             guard OptionValue.integer(value) == nil else { return }
             throw CommandError(.failure, "The value '\(value)' of \(spelled) is not a whole number.")
         case .boolean:

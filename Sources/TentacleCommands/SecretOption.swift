@@ -49,13 +49,16 @@ struct SecretOption: Sendable {
         guard !options.isSet(self.name) else {
             throw CommandError("Please specify a --\(self.spelling), or a --\(self.fileName) - not both.")
         }
+        let secret: String
         do throws(ConfigurationError) {
-            return Self.firstLine(try SecretFile.read(file, context))
+            secret = Self.firstLine(try SecretFile.read(file, context))
         } catch {
             throw CommandError(
                 "\(error.message) Give the file that holds the password and nothing else as --\(self.fileName)."
             )
         }
+        guard !secret.isEmpty else { throw CommandError("The password file '\(file)' is empty.") }
+        return secret
     }
 
     /// Without the line end and the byte-order mark that editors leave.

@@ -66,7 +66,8 @@ package enum CommandTable {
         AgentCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self, CreateInstanceCommand.self,
         DeleteInstanceCommand.self, DeregisterFromCommand.self, DeregisterWorkerCommand.self, HelpCommand.self,
         ImportCertificateCommand.self, ListInstancesCommand.self, LogsCommand.self, NewCertificateCommand.self,
-        RegisterWithCommand.self, RegisterWorkerCommand.self, SandboxCommand.self, ServerCommsCommand.self,
+        PollingProxyCommand.self, ProxyCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
+        SandboxCommand.self, ServerCommsCommand.self,
         SetPollingConnectionCountCommand.self, ShowConfigurationCommand.self, ShowThumbprintCommand.self,
         StatusCommand.self, UpdateTrustCommand.self, VersionCommand.self, WhyCommand.self,
     ]
