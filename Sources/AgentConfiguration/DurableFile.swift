@@ -14,16 +14,25 @@ package enum DurableFile {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system("Could not read '\(path)'", errno) }
         defer { close(descriptor) }
+        return try self.read(descriptor, "'\(path)'")
+    }
+
+    /// Everything that comes on standard input, as bounded as a file.
+    package static func readStandardInput() throws(ConfigurationError) -> [UInt8] {
+        try self.read(STDIN_FILENO, "standard input")
+    }
+
+    private static func read(_ descriptor: CInt, _ name: String) throws(ConfigurationError) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65536)
         while true {
             let count = Glibc.read(descriptor, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw .system("Could not read '\(path)'", errno) }
+            guard count >= 0 else { throw .system("Could not read \(name)", errno) }
             guard count > 0 else { return bytes }
             bytes.append(contentsOf: chunk[..<count])
             guard bytes.count <= self.maximumBytes else {
-                throw ConfigurationError(.format, "The file '\(path)' is larger than \(self.maximumBytes) bytes.")
+                throw ConfigurationError(.format, "The file \(name) is larger than \(self.maximumBytes) bytes.")
             }
         }
     }

@@ -21,6 +21,8 @@ static inline long c_bio_memory_bytes(BIO *bio, char **bytes) { return BIO_get_m
 static inline void c_bio_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
 static inline void c_bio_clear_retry_flags(BIO *bio) { BIO_clear_retry_flags(bio); }
 static inline EVP_PKEY *c_generate_rsa_key(unsigned int bits) { return EVP_RSA_gen(bits); }
+static inline int c_certificates_count(STACK_OF(X509) *certificates) { return sk_X509_num(certificates); }
+static inline void c_certificates_free(STACK_OF(X509) *certificates) { sk_X509_pop_free(certificates, X509_free); }
 
 static const unsigned long long c_ssl_options = SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
     | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CIPHER_SERVER_PREFERENCE;

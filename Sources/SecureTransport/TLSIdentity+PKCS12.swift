@@ -16,42 +16,12 @@ extension TLSIdentity {
     ///
     /// - Throws: ``OpenSSLError`` for a wrong password, another format, or a file without key and certificate.
     public init(pkcs12: [UInt8], password: String = "") throws(OpenSSLError) {
-        ERR_clear_error()
-        do {
-            self = try Self.parse(pkcs12, password: password)
-        } catch {
-            // RC2-40, the customary cipher for the certificate in old files, is in a provider of its own. The default
-            // one stays active beside it.
-            guard let provider = unsafe OSSL_PROVIDER_try_load(nil, "legacy", 1) else {
-                ERR_clear_error()
-                throw error
-            }
-            defer { unsafe OSSL_PROVIDER_unload(provider) }
-            guard let identity = try? Self.parse(pkcs12, password: password) else {
-                ERR_clear_error()
-                throw error
-            }
-            self = identity
+        let contents = try PKCS12Contents(pkcs12, password: password)
+        guard let identity = contents.identity else {
+            let missing = contents.hasPrivateKey ? "certificate of its key" : "private key"
+            throw OpenSSLError("use the PKCS#12 file: it holds no \(missing)", reasons: [])
         }
-    }
-
-    private static func parse(_ bytes: [UInt8], password: String) throws(OpenSSLError) -> TLSIdentity {
-        let file = try unsafe MemoryBIO.reading(bytes) { (bio) throws(OpenSSLError) in
-            guard let file = unsafe d2i_PKCS12_bio(bio, nil) else { throw OpenSSLError("read the PKCS#12 file") }
-            return unsafe file
-        }
-        defer { unsafe PKCS12_free(file) }
-        var pkey: OpaquePointer?
-        var x509: OpaquePointer?
-        guard unsafe PKCS12_parse(file, password, &pkey, &x509, nil) == 1 else {
-            throw OpenSSLError("open the PKCS#12 file (is the password right?)")
-        }
-        let key = unsafe pkey.map { unsafe PrivateKey(owning: $0) }
-        let certificate = unsafe x509.map { unsafe Certificate(owning: $0) }
-        guard let key else { throw OpenSSLError("use the PKCS#12 file: it holds no private key") }
-        guard let certificate else { throw OpenSSLError("use the PKCS#12 file: it holds no certificate of its key") }
-        ERR_clear_error()
-        return try TLSIdentity(certificate: certificate, key: key)
+        self = identity
     }
 
     /// Writes certificate and key as PKCS#12, with an empty password unless told otherwise (tentacle-cli.md 8.2).
@@ -86,5 +56,62 @@ extension TLSIdentity {
             throw OpenSSLError("write a PKCS#12 file")
         }
         return bytes
+    }
+}
+
+/// What is in a PKCS#12 file.
+package struct PKCS12Contents: Sendable {
+    /// The private key and its certificate, if the file holds both.
+    package let identity: TLSIdentity?
+    package let hasPrivateKey: Bool
+    /// All certificates, that of the key included.
+    package let certificateCount: Int
+
+    /// Opens the file: any password including none, the old ciphers too.
+    ///
+    /// - Throws: ``OpenSSLError`` for a wrong password or another format.
+    package init(_ bytes: [UInt8], password: String = "") throws(OpenSSLError) {
+        ERR_clear_error()
+        do {
+            try self.init(parsing: bytes, password: password)
+        } catch {
+            // RC2-40, the customary cipher for the certificate in old files, is in a provider of its own. The default
+            // one stays active beside it.
+            guard let provider = unsafe OSSL_PROVIDER_try_load(nil, "legacy", 1) else {
+                ERR_clear_error()
+                throw error
+            }
+            defer { unsafe OSSL_PROVIDER_unload(provider) }
+            guard let contents = try? Self(parsing: bytes, password: password) else {
+                ERR_clear_error()
+                throw error
+            }
+            self = contents
+        }
+    }
+
+    private init(parsing bytes: [UInt8], password: String) throws(OpenSSLError) {
+        let file = try unsafe MemoryBIO.reading(bytes) { (bio) throws(OpenSSLError) in
+            guard let file = unsafe d2i_PKCS12_bio(bio, nil) else { throw OpenSSLError("read the PKCS#12 file") }
+            return unsafe file
+        }
+        defer { unsafe PKCS12_free(file) }
+        var pkey: OpaquePointer?
+        var x509: OpaquePointer?
+        var others: OpaquePointer?
+        guard unsafe PKCS12_parse(file, password, &pkey, &x509, &others) == 1 else {
+            throw OpenSSLError("open the PKCS#12 file (is the password right?)")
+        }
+        defer { unsafe c_certificates_free(others) }
+        let key = unsafe pkey.map { unsafe PrivateKey(owning: $0) }
+        let certificate = unsafe x509.map { unsafe Certificate(owning: $0) }
+        ERR_clear_error()
+        self.hasPrivateKey = key != nil
+        self.certificateCount = unsafe (certificate == nil ? 0 : 1) + max(0, Int(c_certificates_count(others)))
+        if let key, let certificate {
+            self.identity = try TLSIdentity(certificate: certificate, key: key)
+        } else {
+            self.identity = nil
+        }
     }
 }

@@ -65,6 +65,12 @@ public struct TLSIdentity: Sendable {
         return text
     }
 
+    /// Bits of the RSA key; nothing for a key of another kind, which real servers do not speak with.
+    package func rsaKeyBits() throws(OpenSSLError) -> Int? {
+        let key = try makePrivateKey()
+        return unsafe EVP_PKEY_get_base_id(key.pkey) == EVP_PKEY_RSA ? Int(EVP_PKEY_get_bits(key.pkey)) : nil
+    }
+
     func makeCertificate() throws(OpenSSLError) -> Certificate {
         ERR_clear_error()
         guard let certificate = Certificate(der: certificateDER) else { throw OpenSSLError("read the certificate") }

@@ -19,6 +19,9 @@ package struct CommandContext: Sendable {
     package var replaceProcess: @Sendable (_ path: String, _ arguments: [String]) -> CInt
     /// Runs another program to its end; nil when it cannot be started.
     package var runProgram: @Sendable (_ path: String, _ arguments: [String]) -> ProgramEnd? = ProgramEnd.run
+    /// Secrets that no command line and no file shall hold come this way.
+    package var readStandardInput: @Sendable () throws(ConfigurationError) -> [UInt8] =
+        DurableFile.readStandardInput
     package var isRoot = geteuid() == 0
     /// Readable when the command shall end; -1 for never.
     package var interruption: CInt = -1

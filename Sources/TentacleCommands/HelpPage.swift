@@ -46,7 +46,7 @@ package struct HelpPage: Sendable {
 
     private static func lines(of option: OptionDefinition) -> String {
         var prototype = ""
-        for (index, name) in option.names.enumerated() {
+        for (index, name) in option.namesInHelp.enumerated() {
             let isLetter = name.count == 1
             prototype += index == 0 ? (isLetter ? "  -" : "      --") : (isLetter ? ", -" : ", --")
             prototype += name
@@ -110,6 +110,6 @@ package struct HelpPage: Sendable {
     }
 
     private static func json(_ option: OptionDefinition) -> OrderedJSON {
-        .object([.init("Name", .string(option.name)), .init("Description", .string(option.help))])
+        .object([.init("Name", .string(option.namesInHelp[0])), .init("Description", .string(option.help))])
     }
 }

@@ -4,6 +4,7 @@ package struct OptionDefinition: Hashable, Sendable {
         case flag
         case text
         case integer
+        case integerOrBlank
         case boolean
         /// A literal IP address, or `any`.
         case listenAddress
@@ -24,6 +25,9 @@ package struct OptionDefinition: Hashable, Sendable {
     }
 
     package var name: String { self.names[0] }
+
+    /// As help shows them: one-letter names first, as in the stock agent.
+    package var namesInHelp: [String] { self.names.filter { $0.count == 1 } + self.names.filter { $0.count != 1 } }
 }
 
 /// What stands on a command line, by canonical names and in order.
@@ -219,7 +223,8 @@ package struct OptionGrammar: Sendable {
     ) throws(CommandError) {
         switch kind {
         case .flag, .text: return
-        case .integer:
+        case .integerOrBlank where value.allSatisfy(\.isWhitespace): return
+        case .integer, .integerOrBlank:
             guard OptionValue.integer(value) == nil else { return }
             throw CommandError(.failure, "The value '\(value)' of \(spelled) is not a whole number.")
         case .boolean:

@@ -112,7 +112,7 @@ struct Registrar {
             }
             return .worker(pools: pools)
         }
-        let environments = self.options.list("environment")
+        let environments = self.options.list("env")
         guard !environments.isEmpty else {
             throw CommandError("Please specify an environment name, slug or Id, e.g., --environment=Development")
         }

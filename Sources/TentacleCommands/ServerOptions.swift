@@ -11,7 +11,10 @@ struct ServerOptions: Sendable {
             help: "Your API key; you can get this from the Octopus web portal. Better given by --api-key-file or the "
                 + "environment variable OCTOPUS_API_KEY: command lines can be seen by every user of the host"
         ),
-        OptionDefinition("api-key-file", help: "File that holds your API key and nothing else"),
+        OptionDefinition(
+            "api-key-file",
+            help: "File that holds your API key and nothing else; - for standard input"
+        ),
         OptionDefinition("bearerToken", help: "A Bearer Token which has access to your Octopus instance"),
         OptionDefinition("username", "u", "user", help: "If not using API keys, your username"),
         OptionDefinition("password", "p", help: "If not using API keys, your password"),
@@ -40,7 +43,7 @@ struct ServerOptions: Sendable {
 
     /// Checks in the order of the spec; a key in the environment counts only when nothing else is given.
     init(_ options: ParsedOptions, _ context: CommandContext) throws {
-        let credentials = try Self.credentials(options, context.host)
+        let credentials = try Self.credentials(options, context)
         guard credentials.count < 2 else {
             throw CommandError(
                 "Please specify a Bearer Token, API Key or username and password - not multiple."
@@ -71,11 +74,11 @@ struct ServerOptions: Sendable {
         self.patience = options.integer("server-timeout").map { .seconds(max(0, $0)) } ?? OctopusSession.defaultPatience
     }
 
-    private static func credentials(_ options: ParsedOptions, _ host: HostFiles) throws -> [OctopusCredential] {
+    private static func credentials(_ options: ParsedOptions, _ context: CommandContext) throws -> [OctopusCredential] {
         var result: [OctopusCredential] = []
         if let token = options.text("bearerToken") { result.append(.bearerToken(token)) }
         if let key = options.text("apiKey") { result.append(.apiKey(key)) }
-        if let file = options.text("api-key-file") { result.append(.apiKey(try Self.key(in: host.absolute(file)))) }
+        if let file = options.text("api-key-file") { result.append(.apiKey(try Self.key(in: file, context))) }
         let username = options.text("username")
         let password = options.text("password")
         if username != nil || password != nil {
@@ -84,16 +87,14 @@ struct ServerOptions: Sendable {
         return result
     }
 
-    private static func key(in path: String) throws -> String {
+    private static func key(in file: String, _ context: CommandContext) throws -> String {
         let key: String
         do throws(ConfigurationError) {
-            key = String(decoding: try DurableFile.read(path), as: UTF8.self).filter {
-                !$0.isWhitespace && $0 != "\u{FEFF}"
-            }
+            key = try SecretFile.read(file, context).filter { !$0.isWhitespace && $0 != "\u{FEFF}" }
         } catch {
             throw CommandError("\(error.message) Give the file that holds the API key as --api-key-file.")
         }
-        guard !key.isEmpty else { throw CommandError("The API key file '\(path)' is empty.") }
+        guard !key.isEmpty else { throw CommandError("The API key file '\(file)' is empty.") }
         return key
     }
 

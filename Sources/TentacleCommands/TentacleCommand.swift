@@ -63,11 +63,13 @@ package struct CommandWord: Hashable, Sendable {
 /// The commands of the program, sorted by name.
 package enum CommandTable {
     package static let all: [any TentacleCommand.Type] = [
-        AgentCommand.self, ConfigureCommand.self, CreateInstanceCommand.self, DeleteInstanceCommand.self,
-        DeregisterFromCommand.self, DeregisterWorkerCommand.self, HelpCommand.self, ListInstancesCommand.self,
-        LogsCommand.self, NewCertificateCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
-        SandboxCommand.self, ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self,
-        VersionCommand.self, WhyCommand.self,
+        AgentCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self, CreateInstanceCommand.self,
+        DeleteInstanceCommand.self, DeregisterFromCommand.self, DeregisterWorkerCommand.self, HelpCommand.self,
+        ImportCertificateCommand.self, ListInstancesCommand.self, LogsCommand.self, NewCertificateCommand.self,
+        PollingProxyCommand.self, ProxyCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
+        SandboxCommand.self, ServerCommsCommand.self,
+        SetPollingConnectionCountCommand.self, ShowConfigurationCommand.self, ShowThumbprintCommand.self,
+        StatusCommand.self, UpdateTrustCommand.self, VersionCommand.self, WhyCommand.self,
     ]
 
     /// The command for a word of the command line: any case, any number of leading `-` and `/` (spec 1.2).

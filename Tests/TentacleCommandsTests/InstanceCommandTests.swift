@@ -269,6 +269,23 @@ import Testing
         "bad values change nothing at all",
         arguments: [
             (["--trust=A", "--port=0"], 1, "The port 0 is not valid. Give a port from 1 to 65535, e.g. --port=10933"),
+            (
+                ["--home=h", "--app=a", "--port=65536"], 1,
+                "The port 65536 is not valid. Give a port from 1 to 65535, e.g. --port=10933"
+            ),
+            (
+                ["--home=h", "--sandbox=No Such"], 1,
+                "'No Such' is no name of a sandbox policy: a name has a-z, 0-9 and -, does not begin with -, and has at most "
+                    + "64 characters."
+            ),
+            (
+                ["--home=h", "--noListen=maybe"], 100,
+                "The value 'maybe' of --noListen is not a valid boolean; use true or false."
+            ),
+            (
+                ["--home=h", "--listenIpAddress=localhost"], 100,
+                "The value 'localhost' of --listenIpAddress is not an IP address; give one or 'any'."
+            ),
             (["--trust=A", "--port=abc"], 100, "The value 'abc' of --port is not a whole number."),
             (["--port=1", "--trust="], 100, "A valid thumbprint must be supplied"),
             (
@@ -297,6 +314,7 @@ import Testing
                 world.run(["configure"] + options) == .init(exitCode: Int32(code), output: "", errors: message + "\n")
             )
             #expect(try world.text("home/x.config") == before)
+            #expect(world.names(in: "cwd") == [])
         }
     }
 

@@ -102,4 +102,13 @@ final class TestWorld {
             try configuration.setIdentity(TestIdentity.shared.get())
         }
     }
+
+    /// What the instance trusts, instead of what it trusted.
+    func trust(_ servers: TrustedServer...) throws {
+        try TentacleConfiguration.update(self.path + "/home/x.config", host: self.context.host) {
+            $0.setTrustedServers(servers)
+        }
+    }
+
+    func trustedServers() throws -> [TrustedServer] { try self.configuration().trustedServers() }
 }

@@ -47,10 +47,6 @@ package struct ConfigureCommand: TentacleCommand {
     package func run(_ context: CommandContext) throws {
         let instance = try context.instance(self.selector)
         for name in self.options.list("sandbox") { try SandboxPolicyChoice.check(name, context) }
-        // Directories first: the file is not touched when one cannot be made.
-        for name in ["home", "app"] {
-            if let path = self.options.text(name) { try DurableFile.makeDirectory(context.host.absolute(path)) }
-        }
         var messages: [String] = []
         try TentacleConfiguration.update(instance.configurationPath, host: context.host) { configuration in
             messages = try self.changeTrust(&configuration)
@@ -58,6 +54,10 @@ package struct ConfigureCommand: TentacleCommand {
                 if let message = try Self.apply(occurrence, to: &configuration, context.host) {
                     messages.append(message)
                 }
+            }
+            // Nothing is wrong with any value; the file is not touched when a directory cannot be made.
+            for name in ["home", "app"] {
+                if let path = self.options.text(name) { try DurableFile.makeDirectory(context.host.absolute(path)) }
             }
         }
         for message in messages { context.console.info(message) }
@@ -125,7 +125,7 @@ package struct ConfigureCommand: TentacleCommand {
         case "pollingConnectionCount":
             let count = try PollingConnectionCount.parse(value)
             configuration.set(.pollingConnectionCount, count)
-            return "Polling connection count set to: \(count)"
+            return PollingConnectionCount.message(count)
         case "sandbox":
             guard !value.allSatisfy(\.isWhitespace) else {
                 configuration.remove(.sandboxPolicy)
@@ -156,6 +156,8 @@ enum SandboxPolicyChoice {
 
 /// The number of polling connections as an option value (spec tentacle-cli.md 4.6).
 enum PollingConnectionCount {
+    static func message(_ count: Int) -> String { "Polling connection count set to: \(count)" }
+
     static func parse(_ value: String) throws(CommandError) -> Int {
         guard !value.allSatisfy(\.isWhitespace) else {
             throw CommandError(

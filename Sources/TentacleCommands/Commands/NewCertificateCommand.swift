@@ -26,22 +26,28 @@ package struct NewCertificateCommand: TentacleCommand {
                     "Exports the new certificate to the specified file as a password protected pfx, but does not save it to the "
                     + "Tentacle configuration; for use with the import-certificate command"
             ),
-            OptionDefinition("pfx-password", help: "The password to use for the exported pfx file"),
+            OptionDefinition(
+                "pfx-password",
+                help: "The password to use for the exported pfx file. \(Self.password.advice)"
+            ),
+            Self.password.fileDefinition,
         ]
     )
 
+    private static let password = SecretOption.archivePassword()
+
     private let selector: InstanceSelector
+    private let options: ParsedOptions
     private let onlyIfBlank: Bool
     private let exportFile: String?
     private let exportArchive: String?
-    private let archivePassword: String
 
     package init(_ options: ParsedOptions) throws(CommandError) {
         self.selector = options.selector
+        self.options = options
         self.onlyIfBlank = options.isSet("if-blank")
         self.exportFile = options.text("export-file")
         self.exportArchive = options.text("export-pfx")
-        self.archivePassword = options.rawText("pfx-password") ?? ""
     }
 
     package func run(_ context: CommandContext) throws {
@@ -78,11 +84,12 @@ package struct NewCertificateCommand: TentacleCommand {
     }
 
     private func export(to file: String, _ context: CommandContext) throws {
+        let password = try Self.password.value(self.options, context) ?? ""
         let identity = try TLSIdentity.generate()
         let path = context.host.absolute(file)
         let bytes: [UInt8]
         if self.exportArchive != nil {
-            bytes = try identity.pkcs12(password: self.archivePassword)
+            bytes = try identity.pkcs12(password: password)
         } else {
             let text = Data(try identity.pkcs12(password: "")).base64EncodedString()
             bytes = [0xEF, 0xBB, 0xBF] + Array(text.utf8)

@@ -6,8 +6,8 @@ package struct RegisterWithCommand: TentacleCommand {
         summary: "Registers this machine as a deployment target with an Octopus Server",
         options: RegistrationOptions.definitions + [
             OptionDefinition(
-                "environment",
                 "env",
+                "environment",
                 help:
                     "The environment name, slug or Id to add the machine to - e.g., 'Production'; specify this argument multiple "
                     + "times to add multiple environments"

@@ -1,0 +1,81 @@
+import AgentConfiguration
+
+/// A password that a command takes from an option, a file, standard input or the environment.
+///
+/// Only the option is the stock agent's. Command lines can be seen by every user of the host, the others cannot.
+struct SecretOption: Sendable {
+    /// The canonical name of the option, and the spelling that messages use.
+    var name: String
+    var spelling: String
+    var fileName: String
+    /// Counts only when nothing else is given.
+    var variable: String
+
+    /// The canonical name of the option is not the same in both commands that have it.
+    static func archivePassword(name: String = "pfx-password") -> SecretOption {
+        SecretOption(
+            name: name,
+            spelling: "pfx-password",
+            fileName: "pfx-password-file",
+            variable: "TENTACLE_PFX_PASSWORD"
+        )
+    }
+
+    static let proxyPassword = SecretOption(
+        name: "proxyPassword",
+        spelling: "proxyPassword",
+        fileName: "proxyPassword-file",
+        variable: "TENTACLE_PROXY_PASSWORD"
+    )
+
+    /// What to write behind an option's help.
+    var advice: String {
+        "Better given by --\(self.fileName) or the environment variable \(self.variable): command lines can be seen by "
+            + "every user of the host"
+    }
+
+    var fileDefinition: OptionDefinition {
+        OptionDefinition(
+            self.fileName,
+            help: "File that holds the password and nothing else; - for standard input"
+        )
+    }
+
+    /// Nil when the password is given in none of the ways.
+    func value(_ options: ParsedOptions, _ context: CommandContext) throws -> String? {
+        guard let file = options.text(self.fileName) else {
+            return options.rawText(self.name) ?? context.host.variable(self.variable)
+        }
+        guard !options.isSet(self.name) else {
+            throw CommandError("Please specify a --\(self.spelling), or a --\(self.fileName) - not both.")
+        }
+        let secret: String
+        do throws(ConfigurationError) {
+            secret = Self.firstLine(try SecretFile.read(file, context))
+        } catch {
+            throw CommandError(
+                "\(error.message) Give the file that holds the password and nothing else as --\(self.fileName)."
+            )
+        }
+        guard !secret.isEmpty else { throw CommandError("The password file '\(file)' is empty.") }
+        return secret
+    }
+
+    /// Without the line end and the byte-order mark that editors leave.
+    private static func firstLine(_ text: String) -> String {
+        var text = text[...]
+        if text.first == "\u{FEFF}" { text.removeFirst() }
+        if text.last?.isNewline == true { text.removeLast() }
+        return String(text)
+    }
+}
+
+/// Files with a secret in them; `-` is standard input.
+enum SecretFile {
+    static func read(_ name: String, _ context: CommandContext) throws(ConfigurationError) -> String {
+        guard name == "-" else {
+            return String(decoding: try DurableFile.read(context.host.absolute(name)), as: UTF8.self)
+        }
+        return String(decoding: try context.readStandardInput(), as: UTF8.self)
+    }
+}
