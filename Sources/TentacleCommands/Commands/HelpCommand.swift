@@ -24,7 +24,7 @@ package struct HelpCommand: TentacleCommand {
             context.console.error("Command '\(word)' is not supported")
             context.console.write("See '\(context.programName) help'\n")
         } else {
-            let commands = CommandTable.all.map { $0.definition }
+            let commands = CommandTable.all.map { $0.definition }.filter { !$0.isHidden }
             context.console.write(self.isJSON ? page.generalJSON(commands) : page.general(commands))
         }
     }
