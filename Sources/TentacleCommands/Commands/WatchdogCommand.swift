@@ -9,7 +9,7 @@ package struct WatchdogCommand: TentacleCommand {
             OptionDefinition(
                 "interval",
                 kind: .integer,
-                help: "The interval, in minutes, at which that the service(s) should be tested"
+                help: "The interval, in minutes, at which the service(s) should be tested"
             ),
             OptionDefinition(
                 "instances",
