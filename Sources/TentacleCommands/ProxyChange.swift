@@ -16,7 +16,9 @@ struct ProxyChange {
         Self.password.fileDefinition,
         OptionDefinition(
             "proxyHost",
-            help: "The proxy host to use. Leave empty to use what the environment says"
+            help:
+                "The proxy host to use. Leave empty for the default: what the environment says for web requests, none for "
+                + "polling"
         ),
         OptionDefinition(
             "proxyPort",

@@ -20,8 +20,10 @@ package struct CommandDefinition: Hashable, Sendable {
     package var words: [CommandWord] = []
     /// Its standard output is read by machines: messages stay away from it.
     package var isQuiet = false
-    /// Leftover arguments are not an error; for `help` only.
+    /// Leftover arguments are not an error: `help`, and commands that refuse everything.
     package var ignoresUnrecognised = false
+    /// Left out of the list of commands.
+    package var isHidden = false
 
     package init(
         _ name: String,
@@ -31,7 +33,8 @@ package struct CommandDefinition: Hashable, Sendable {
         operand: String? = nil,
         words: [CommandWord] = [],
         isQuiet: Bool = false,
-        ignoresUnrecognised: Bool = false
+        ignoresUnrecognised: Bool = false,
+        isHidden: Bool = false
     ) {
         self.name = name
         self.aliases = aliases
@@ -41,6 +44,7 @@ package struct CommandDefinition: Hashable, Sendable {
         self.words = words
         self.isQuiet = isQuiet
         self.ignoresUnrecognised = ignoresUnrecognised
+        self.isHidden = isHidden
     }
 
     package func answers(to word: String) -> Bool { self.name == word || self.aliases.contains(word) }
@@ -60,16 +64,19 @@ package struct CommandWord: Hashable, Sendable {
     }
 }
 
-/// The commands of the program, sorted by name.
+/// The commands of the program.
 package enum CommandTable {
     package static let all: [any TentacleCommand.Type] = [
-        AgentCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self, CreateInstanceCommand.self,
-        DeleteInstanceCommand.self, DeregisterFromCommand.self, DeregisterWorkerCommand.self, HelpCommand.self,
-        ImportCertificateCommand.self, ListInstancesCommand.self, LogsCommand.self, NewCertificateCommand.self,
-        PollingProxyCommand.self, ProxyCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
-        SandboxCommand.self, ServerCommsCommand.self,
-        SetPollingConnectionCountCommand.self, ShowConfigurationCommand.self, ShowThumbprintCommand.self,
-        StatusCommand.self, UpdateTrustCommand.self, VersionCommand.self, WhyCommand.self,
+        AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self,
+        CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
+        DeregisterWorkerCommand.self, HelpCommand.self, ImportCertificateCommand.self, ListInstancesCommand.self,
+        LivezCommand.self, LogsCommand.self, MigratePreinstalledKubernetesConfigurationCommand.self,
+        NewCertificateCommand.self, PollingProxyCommand.self, ProxyCommand.self,
+        RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
+        RegisterKubernetesWorkerCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
+        SandboxCommand.self, ServerCommsCommand.self, SetPollingConnectionCountCommand.self,
+        ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, UpdateTrustCommand.self,
+        VersionCommand.self, WatchdogCommand.self, WhyCommand.self,
     ]
 
     /// The command for a word of the command line: any case, any number of leading `-` and `/` (spec 1.2).

@@ -53,7 +53,7 @@ package struct TentacleProgram: Sendable {
         let options = try OptionGrammar(type.definition.options, operand: type.definition.operand).parse(arguments)
         let readsRest = type.definition.ignoresUnrecognised || !type.definition.words.isEmpty
         guard options.unrecognised.isEmpty || readsRest else {
-            throw CommandError(unrecognised: options.unrecognised)
+            throw CommandError(unrecognised: options.unrecognised, of: type.definition)
         }
         try type.init(options).run(context)
     }
@@ -64,6 +64,13 @@ extension CommandError {
 
     init(unrecognised arguments: [String]) {
         self.init("Unrecognized command line arguments: \(arguments.joined(separator: " "))")
+    }
+
+    /// Names the options of the command that were probably meant, on a line of its own.
+    init(unrecognised arguments: [String], of command: CommandDefinition) {
+        self.init(unrecognised: arguments)
+        let suggestions = command.suggestions(for: arguments)
+        if !suggestions.isEmpty { self.message += "\nDid you mean \(suggestions.joined(separator: ", "))?" }
     }
 }
 

@@ -12,6 +12,8 @@ struct ConfigurationFaultTests {
     enum Change: String, CaseIterable, CustomTestStringConvertible {
         case createInstance = "create-instance"
         case newCertificate = "new-certificate"
+        case importCertificate = "import-certificate"
+        case serverComms = "server-comms"
         case configure
         case export
 
@@ -25,6 +27,8 @@ struct ConfigurationFaultTests {
             case .createInstance:
                 [rawValue, "--instance=Tentacle", "--config=\(home)/instance/t.config", "--home=\(home)/instance"]
             case .newCertificate: [rawValue, "--instance=Tentacle"]
+            case .importCertificate: [rawValue, "--instance=Tentacle", "--from-file=\(home)/in.pfx"]
+            case .serverComms: [rawValue, "--instance=Tentacle", "--style=TentacleActive", "--host=octo"]
             case .configure:
                 [rawValue, "--instance=Tentacle", "--port=10955", "--app=\(home)/apps/deep", "--trust=\(thumbprint)"]
             case .export:
@@ -47,11 +51,17 @@ struct ConfigurationFaultTests {
             switch self {
             case .createInstance: return configuration.homeDirectory == home + "/instance"
             case .newCertificate: return try configuration.identity() != nil
+            case .importCertificate: return try configuration.identity() == TestIdentity.shared.get()
+            case .serverComms:
+                let servers = try configuration.trustedServers()
+                // Of an address and its subscription there is never one alone.
+                #expect(servers.allSatisfy { ($0.address == nil) == ($0.subscriptionID == nil) })
+                return servers.contains { $0.hasAddress("https://octo:10943") }
             case .configure:
                 let servers = try configuration.trustedServers().map(\.thumbprint)
                 // All of it or nothing.
-                #expect(try (configuration.integer(.port) == 10955) == (servers == [thumbprint]))
-                return servers == [thumbprint]
+                #expect(try (configuration.integer(.port) == 10955) == servers.contains(thumbprint))
+                return servers.contains(thumbprint)
             case .export: return false
             }
         }
@@ -83,7 +93,11 @@ struct ConfigurationFaultTests {
             let text = "<?xml version='1.0' encoding='UTF-8' ?><octopus-settings></octopus-settings>"
             try DurableFile.write(Array(text.utf8), to: file, mode: TentacleConfiguration.fileMode)
             try InstanceRegistry(host: host).register(name: "Tentacle", configurationPath: file)
-            try TentacleConfiguration.update(file, host: host) { $0.set(.home, path + "/instance") }
+            try TentacleConfiguration.update(file, host: host) {
+                $0.set(.home, path + "/instance")
+                $0.setTrustedServers([TrustedServer(thumbprint: "AB", communicationStyle: .listening)])
+            }
+            try DurableFile.write(TestIdentity.shared.get().pkcs12(), to: path + "/in.pfx", mode: 0o600)
         }
 
         /// Every file, with its contents.
@@ -181,7 +195,8 @@ struct ConfigurationFaultTests {
         let files = [
             "tmp", "etc", "etc/octopus", "etc/octopus/machinekey", "machine", "machine/machinekey", "machine/Tentacle",
             "machine/Tentacle/Instances", "machine/Tentacle/Instances/tentacle.config", "instance",
-            "instance/t.config", "apps", "apps/deep", "out.pfx",
+            "instance/t.config", "apps", "apps/deep", "in.pfx",
+            "out.pfx",
         ]
         return files.contains(name)
     }

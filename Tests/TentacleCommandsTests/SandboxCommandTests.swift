@@ -62,7 +62,7 @@ private func writeStandInLauncher(_ world: TestWorld) throws -> String {
             ("list web", "Unrecognized command line arguments: web"),
             ("check web other", "Unrecognized command line arguments: other"),
             ("check web -- id", "Unrecognized command line arguments: -- id"),
-            ("list --frmat=json", "Unrecognized command line arguments: --frmat=json"),
+            ("list --frmat=json", "Unrecognized command line arguments: --frmat=json\nDid you mean --format?"),
             ("show web --format json", "sandbox show has no --format; list, check and explain have."),
             ("list --format yaml", "The format 'yaml' is not supported. Try text or json."),
             (

@@ -57,7 +57,7 @@ import Testing
                 )
             }
             // The rest of the command line must come back as unrecognised, whatever the command.
-            if command.name != "help" {
+            if !command.ignoresUnrecognised {
                 let outcome = world.run(command.name, "--no-such-option=1", "word")
                 #expect(outcome.exitCode == 1)
                 #expect(outcome.output == "")

@@ -22,9 +22,10 @@ package struct HelpCommand: TentacleCommand {
             context.console.write(self.isJSON ? page.pageJSON(command) : page.page(command, calledAs: name))
         } else if let word, word.first?.isLetter == true {
             context.console.error("Command '\(word)' is not supported")
+            if let name = CommandTable.suggestion(for: word) { context.console.error("Did you mean '\(name)'?") }
             context.console.write("See '\(context.programName) help'\n")
         } else {
-            let commands = CommandTable.all.map { $0.definition }
+            let commands = CommandTable.all.map { $0.definition }.filter { !$0.isHidden }
             context.console.write(self.isJSON ? page.generalJSON(commands) : page.general(commands))
         }
     }

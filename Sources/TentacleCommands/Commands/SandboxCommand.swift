@@ -55,7 +55,7 @@ package struct SandboxCommand: TentacleCommand {
         let program = options.unrecognised.firstIndex(of: "--")
         let words = options.unrecognised[..<(program ?? options.unrecognised.endIndex)]
         let unknown = words.filter { $0.hasPrefix("-") }
-        guard unknown.isEmpty else { throw CommandError(unrecognised: unknown) }
+        guard unknown.isEmpty else { throw CommandError(unrecognised: unknown, of: Self.definition) }
         guard let first = options.text("word") else {
             throw CommandError("Say what to do: sandbox \(Self.known). See the help of this command.")
         }
