@@ -40,8 +40,22 @@ package struct ControlGroup: Sendable {
     /// The launcher's own group.
     var parentPath: String { String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
 
-    /// Nobody else is in the launcher's own group: it was made for this script.
-    var launcherIsAlone: Bool { ProcessTable.read(parentPath + "/cgroup.procs") == "\(getpid())\n" }
+    /// Hands the controllers of the launcher's own group on to this one, where nobody else is in there: it was made for this
+    /// script.
+    ///
+    /// The launcher moves into a group beside this one, since a group with processes in it hands on nothing.
+    func makeRoom() {
+        guard ProcessTable.read(parentPath + "/cgroup.procs") == "\(getpid())\n" else { return }
+        let own = parentPath + "/" + Self.launcherName
+        guard unsafe mkdir(own, 0o755) == 0 || errno == EEXIST else { return }
+        Self.write("\(getpid())", to: own + "/cgroup.procs")
+        // One by one: a controller that is not there would keep the others away.
+        for controller in ["memory", "pids", "cpu", "io"] {
+            Self.write("+" + controller, to: parentPath + "/cgroup.subtree_control")
+        }
+    }
+
+    private static let launcherName = "launcher"
 
     /// Removes what earlier launchers left beside this group; for when the script has started.
     package func removeForgotten(now: Int64) {
@@ -128,7 +142,10 @@ package struct ControlGroup: Sendable {
     /// Hands whoever lives on to the launcher's own group, so that this one can be removed.
     package func release() {
         for _ in 0..<10 where !remove() {
-            for member in members { Self.write(String(member), to: parentPath + "/cgroup.procs") }
+            // Where the launcher is: beside it, once it has moved.
+            let moved = parentPath + "/" + Self.launcherName + "/cgroup.procs"
+            let target = unsafe access(moved, W_OK) == 0 ? moved : parentPath + "/cgroup.procs"
+            for member in members { Self.write(String(member), to: target) }
         }
     }
 

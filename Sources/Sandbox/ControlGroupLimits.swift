@@ -3,10 +3,9 @@ internal import Glibc
 
 /// Limits of a script's control group, where the host has given its controllers to the launcher.
 ///
-/// A unit of systemd's that is delegated has the controllers' files, but would have to be empty of processes before the
-/// groups below it get them: where the launcher is alone in its own group, the limits are put on that one, and the
-/// launcher lives under them with its script. Moving it into a group below would cost each start the milliseconds of a
-/// migration.
+/// A unit of systemd's that is delegated has the controllers, but must be empty of processes before it hands them on: where
+/// the launcher is alone in its own group it moves into one below. That takes milliseconds, and only for policies with such
+/// limits. Not on the unit's own group: systemd sets that one back at each reload.
 package struct ControlGroupLimits: Sendable {
     /// Where memory is limited; empty: nowhere.
     private var memoryPath = ""
@@ -33,32 +32,30 @@ package struct ControlGroupLimits: Sendable {
             for setting in settings { unenforced.append(Unenforced(.controlGroup, setting.what, "no control group")) }
             return
         }
-        var isAlone: Bool?
+        var hasMadeRoom = false
         for setting in settings {
-            var path = group.path
-            if !Self.exists(path + "/" + setting.file) {
-                if isAlone == nil { isAlone = group.launcherIsAlone }
-                path = isAlone == true ? group.parentPath : ""
+            let file = group.path + "/" + setting.file
+            if !Self.exists(file), !hasMadeRoom {
+                hasMadeRoom = true
+                group.makeRoom()
             }
-            guard !path.isEmpty, Self.exists(path + "/" + setting.file) else {
+            guard Self.exists(file) else {
                 let controller = setting.file.prefix { $0 != "." }
                 let why = "no \(controller) controller in \(group.parentPath)"
                 unenforced.append(Unenforced(.controlGroup, setting.what, why))
                 continue
             }
-            let number = KeeperFiles.write(setting.text, to: path + "/" + setting.file)
+            let number = KeeperFiles.write(setting.text, to: file)
             guard number == 0 else {
-                let why = "\(path)/\(setting.file): \(ControlGroup.text(number))"
-                unenforced.append(Unenforced(.controlGroup, setting.what, why))
+                unenforced.append(Unenforced(.controlGroup, setting.what, "\(file): \(ControlGroup.text(number))"))
                 continue
             }
             if setting.file == "memory.max" {
-                memoryPath = path
-                _ = KeeperFiles.write("1", to: path + "/memory.oom.group")
-                // Under one limit with the script: the kernel is to leave us to report it.
-                if path != group.path { _ = KeeperFiles.write("-1000", to: "/proc/self/oom_score_adj") }
+                memoryPath = group.path
+                // All of the script, not only whoever asked for more.
+                _ = KeeperFiles.write("1", to: group.path + "/memory.oom.group")
             }
-            if setting.file == "pids.max" { processesPath = path }
+            if setting.file == "pids.max" { processesPath = group.path }
         }
     }
 
