@@ -21,15 +21,17 @@ import Testing
         "tentacle-launcher": ["LauncherProtocol", "Sandbox", "CLinux"],
         "ScriptExecution": ["TentacleContracts", "LauncherProtocol", "CLinux", "Logging"],
         "AgentConfiguration": ["SecureTransport"],
+        "TentacleLog": ["AgentConfiguration", "LauncherProtocol"],
         "HostIntegration": ["CSystemd", "Logging"],
         "OctopusClient": ["CCurl"],
         "TentacleAgent": [
             "AgentConfiguration", "BSON", "Halibut", "HalibutProtocol", "HostIntegration", "ScriptExecution",
-            "SecureTransport", "TentacleContracts", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
+            "SecureTransport", "TentacleContracts", "TentacleLog", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle",
+            "UnixSignals",
         ],
         "TentacleCommands": [
             "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "SecureTransport",
-            "ArgumentParser", "Logging",
+            "TentacleLog", "ArgumentParser", "Logging",
         ],
         "tentacle": ["TentacleCommands"],
         "tentacle-agent": ["TentacleAgent"],
@@ -60,7 +62,7 @@ import Testing
                 // Headers only, and programs that are not shipped.
                 if ![
                     "CLinux", "CBenchmark", "BenchmarkSupport", "escape-attempts", "fault-injector",
-                    "halibut-bench", "sandbox-bench", "script-bench", "script-service-host",
+                    "halibut-bench", "log-writer", "sandbox-bench", "script-bench", "script-service-host",
                     "tentacle-bench",
                 ].contains(
                     target.name
@@ -80,7 +82,7 @@ import Testing
         let agentTargets = [
             "SecureTransport", "BSON", "HalibutProtocol", "Halibut", "TentacleContracts", "LauncherProtocol", "Sandbox",
             "tentacle-launcher", "ScriptExecution", "AgentConfiguration", "HostIntegration", "OctopusClient",
-            "TentacleAgent", "TentacleCommands", "tentacle", "tentacle-agent",
+            "TentacleAgent", "TentacleCommands", "TentacleLog", "tentacle", "tentacle-agent",
         ]
         for target in agentTargets {
             for (path, text) in try Repository.swiftSources(in: "Sources/\(target)") {
