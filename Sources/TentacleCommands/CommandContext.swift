@@ -27,6 +27,8 @@ package struct CommandContext: Sendable {
     package var interruption: CInt = -1
     /// `--noninteractive` was given; only `agent` minds.
     package var isNonInteractive = false
+    /// Keeps a log file, as the program does.
+    package var keepsLog = false
 
     package init(
         host: HostFiles,
@@ -61,7 +63,7 @@ package struct CommandContext: Sendable {
 
     /// The world of the real program.
     package static func current() -> CommandContext {
-        CommandContext(
+        var context = CommandContext(
             host: .current(),
             console: .standard,
             transport: CurlTransport(),
@@ -84,6 +86,8 @@ package struct CommandContext: Sendable {
                 return errno
             }
         )
+        context.keepsLog = true
+        return context
     }
 
     private static func executablePath() -> String {

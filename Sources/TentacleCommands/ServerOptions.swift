@@ -9,15 +9,20 @@ struct ServerOptions: Sendable {
             "apiKey",
             "api-key",
             help: "Your API key; you can get this from the Octopus web portal. Better given by --api-key-file or the "
-                + "environment variable OCTOPUS_API_KEY: command lines can be seen by every user of the host"
+                + "environment variable OCTOPUS_API_KEY: command lines can be seen by every user of the host",
+            isSensitive: true
         ),
         OptionDefinition(
             "api-key-file",
             help: "File that holds your API key and nothing else; - for standard input"
         ),
-        OptionDefinition("bearerToken", help: "A Bearer Token which has access to your Octopus instance"),
+        OptionDefinition(
+            "bearerToken",
+            help: "A Bearer Token which has access to your Octopus instance",
+            isSensitive: true
+        ),
         OptionDefinition("username", "u", "user", help: "If not using API keys, your username"),
-        OptionDefinition("password", "p", help: "If not using API keys, your password"),
+        OptionDefinition("password", "p", help: "If not using API keys, your password", isSensitive: true),
         OptionDefinition(
             "ignoreSslErrors",
             kind: .flag,
