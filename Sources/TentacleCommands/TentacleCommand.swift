@@ -69,7 +69,8 @@ package enum CommandTable {
     package static let all: [any TentacleCommand.Type] = [
         AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self,
         CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
-        DeregisterWorkerCommand.self, DoctorCommand.self, HelpCommand.self, ImportCertificateCommand.self, ListInstancesCommand.self,
+        DeregisterWorkerCommand.self, DoctorCommand.self, HelpCommand.self, ImportCertificateCommand.self,
+        ListInstancesCommand.self,
         LivezCommand.self, LogsCommand.self, MigratePreinstalledKubernetesConfigurationCommand.self,
         NewCertificateCommand.self, PollingProxyCommand.self, ProxyCommand.self,
         RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,

@@ -13,7 +13,7 @@ struct ServerChecks {
     /// Certificates, tokens and logs bear with a minute; with more, the order of events is lost.
     private static let greatestSkewSeconds: Int64 = 60
 
-    /// For each polled address once; then for the own port. A server's web address is for `--server`.
+    /// For each polled address once, for the own port, and for the web address of a server where one is given.
     func findings(web: String?) -> [Finding] {
         var findings = self.proxies()
         var polled: [(address: String, thumbprints: [String])] = []
