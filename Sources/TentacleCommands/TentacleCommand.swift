@@ -67,7 +67,8 @@ package struct CommandWord: Hashable, Sendable {
 /// The commands of the program.
 package enum CommandTable {
     package static let all: [any TentacleCommand.Type] = [
-        AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self,
+        AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, CompletionCommand.self,
+        ConfigureCommand.self,
         CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
         DeregisterWorkerCommand.self, DoctorCommand.self, HelpCommand.self, ImportCertificateCommand.self,
         ListInstancesCommand.self,
