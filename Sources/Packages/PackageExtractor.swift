@@ -18,7 +18,9 @@ package struct PackageExtractor: Sendable {
 
     /// Unpacks a NuGet package's payload, or all of another zip file, over what is there.
     ///
-    /// - Parameter directory: Absolute; it is there.
+    /// - Parameters:
+    ///   - package: A zip file; one that ends in `.nupkg` is a NuGet package.
+    ///   - directory: Absolute; it is there.
     /// - Returns: The number of files written.
     /// - Throws: `PackageError`; files that were written by then stay.
     package func extract(_ package: String, to directory: String) throws(PackageError) -> Int {

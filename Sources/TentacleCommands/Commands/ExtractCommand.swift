@@ -58,7 +58,7 @@ package struct ExtractCommand: TentacleCommand {
         }
     }
 
-    /// `1,234,567`
+    /// As people read it: `1,234,567`.
     private static func grouped(_ number: Int) -> String {
         let digits = Array("\(number)")
         return digits.enumerated().map { index, digit in
