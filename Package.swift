@@ -81,6 +81,7 @@ let package = Package(
         systemLibrary("CSystemd", pkgConfig: "libsystemd", apt: "libsystemd-dev"),
         systemLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         systemLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        systemLibrary("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
         systemLibrary("CSeccomp", pkgConfig: "libseccomp", apt: "libseccomp-dev"),
         .target(name: "CLinux"),
 
@@ -107,6 +108,7 @@ let package = Package(
         library("TentacleLog", ["AgentConfiguration", "LauncherProtocol"]),
         library("HostIntegration", ["CSystemd", logging], callsC: true),
         library("OctopusClient", ["CCurl"], callsC: true),
+        library("Packages", ["CArchive", "CLinux"], callsC: true),
         library(
             "TentacleAgent",
             [
@@ -118,7 +120,7 @@ let package = Package(
         library(
             "TentacleCommands",
             [
-                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "SecureTransport", "TentacleLog",
+                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "Packages", "SecureTransport", "TentacleLog",
             ]
         ),
         program("tentacle", ["TentacleCommands"]),
@@ -230,6 +232,7 @@ let package = Package(
         ),
         tests("HostIntegrationTests", ["HostIntegration", "ProcessTesting", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),
+        tests("PackagesTests", ["Packages", "ProcessTesting"]),
         tests(
             "TentacleCommandsTests",
             [

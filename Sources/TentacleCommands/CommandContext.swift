@@ -23,6 +23,10 @@ package struct CommandContext: Sendable {
     package var readStandardInput: @Sendable () throws(ConfigurationError) -> [UInt8] =
         DurableFile.readStandardInput
     package var isRoot = geteuid() == 0
+    /// Why the host's resolver does not know a name; nil when it does.
+    package var resolveName: @Sendable (String) -> String? = NameLookup.failure
+    /// Nil when the file system does not tell.
+    package var diskSpace: @Sendable (String) -> DiskSpace? = DiskSpace.measure
     /// Readable when the command shall end; -1 for never.
     package var interruption: CInt = -1
     /// `--noninteractive` was given; only `agent` minds.

@@ -24,14 +24,15 @@ import Testing
         "TentacleLog": ["AgentConfiguration", "LauncherProtocol"],
         "HostIntegration": ["CSystemd", "Logging"],
         "OctopusClient": ["CCurl"],
+        "Packages": ["CArchive", "CLinux"],
         "TentacleAgent": [
             "AgentConfiguration", "BSON", "Halibut", "HalibutProtocol", "HostIntegration", "ScriptExecution",
             "SecureTransport", "TentacleContracts", "TentacleLog", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle",
             "UnixSignals",
         ],
         "TentacleCommands": [
-            "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "SecureTransport",
-            "TentacleLog", "ArgumentParser", "Logging",
+            "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "Packages",
+            "SecureTransport", "TentacleLog", "ArgumentParser", "Logging",
         ],
         "tentacle": ["TentacleCommands"],
         "tentacle-agent": ["TentacleAgent"],
