@@ -25,6 +25,10 @@ package struct CommandContext: Sendable {
     /// Somebody who can be asked; nil in scripts, pipes and units.
     package var prompt: Prompt?
     package var isRoot = geteuid() == 0
+    /// Why the host's resolver does not know a name; nil when it does.
+    package var resolveName: @Sendable (String) -> String? = NameLookup.failure
+    /// Nil when the file system does not tell.
+    package var diskSpace: @Sendable (String) -> DiskSpace? = DiskSpace.measure
     /// Readable when the command shall end; -1 for never.
     package var interruption: CInt = -1
     /// `--noninteractive` was given; only `agent` minds.

@@ -67,9 +67,12 @@ package struct CommandWord: Hashable, Sendable {
 /// The commands of the program.
 package enum CommandTable {
     package static let all: [any TentacleCommand.Type] = [
-        AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self,
+        AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, CompletionCommand.self,
+        ConfigureCommand.self,
         CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
-        DeregisterWorkerCommand.self, HelpCommand.self, ImportCertificateCommand.self, ListInstancesCommand.self,
+        DeregisterWorkerCommand.self, DoctorCommand.self, ExtractCommand.self, HelpCommand.self,
+        ImportCertificateCommand.self,
+        ListInstancesCommand.self,
         LivezCommand.self, LogsCommand.self, MigratePreinstalledKubernetesConfigurationCommand.self,
         NewCertificateCommand.self, PollServerCommand.self, PollingProxyCommand.self, ProxyCommand.self,
         RegisterCommand.self, RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
