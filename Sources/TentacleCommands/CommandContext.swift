@@ -22,6 +22,8 @@ package struct CommandContext: Sendable {
     /// Secrets that no command line and no file shall hold come this way.
     package var readStandardInput: @Sendable () throws(ConfigurationError) -> [UInt8] =
         DurableFile.readStandardInput
+    /// Somebody who can be asked; nil in scripts, pipes and units.
+    package var prompt: Prompt?
     package var isRoot = geteuid() == 0
     /// Why the host's resolver does not know a name; nil when it does.
     package var resolveName: @Sendable (String) -> String? = NameLookup.failure
@@ -91,6 +93,7 @@ package struct CommandContext: Sendable {
             }
         )
         context.keepsLog = true
+        context.prompt = .terminal()
         return context
     }
 
