@@ -6,7 +6,7 @@ package struct AgentArguments: Hashable, Sendable {
     package var selector: InstanceSelector
     /// Whether the end of standard input or an empty line ends the agent (tentacle-cli.md 1.5).
     package var isInteractive: Bool
-    /// Off with `--noconsolelogging`: then only the file is written.
+    /// Off with `--noconsolelogging`: then only the file is written, and errors on standard error.
     package var logsToConsole = true
 
     /// - Throws: ``AgentFailure`` that names the argument.

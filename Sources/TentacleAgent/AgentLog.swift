@@ -8,17 +8,27 @@ import TentacleLog
 /// Nowhere with the secrets that the agent knows.
 final class AgentLog: Sendable {
     let file: OperationLog
-    private let isOnConsole: Bool
+    private let console: Console
 
-    init(file: OperationLog, isOnConsole: Bool = true) {
+    /// What is printed beside the file.
+    enum Console {
+        case everything
+        /// After `--noconsolelogging`.
+        case errors
+        /// The journal has it already.
+        case nothing
+    }
+
+    init(file: OperationLog, console: Console = .everything) {
         self.file = file
-        self.isOnConsole = isOnConsole
+        self.console = console
     }
 
     /// Info and warnings to standard output, errors to standard error, everything to the file.
     func write(_ level: LogLevel, _ message: String) {
-        if isOnConsole, level >= file.threshold {
-            Self.write(file.masker.masked(message) + "\n", to: level >= .error ? STDERR_FILENO : STDOUT_FILENO)
+        let isError = level >= .error
+        if level >= file.threshold, console == .everything || (console == .errors && isError) {
+            Self.write(file.masker.masked(message) + "\n", to: isError ? STDERR_FILENO : STDOUT_FILENO)
         }
         file.write(level, message)
     }

@@ -64,7 +64,8 @@ package enum AgentProgram {
     ) async throws {
         let isInJournal = JournalLogHandler.isJournalStream(STDERR_FILENO, environment: host.environment)
         // What goes to the journal with its fields does not go there a second time as text.
-        let log = AgentLog(file: file, isOnConsole: arguments.logsToConsole && !isInJournal)
+        let console: AgentLog.Console = arguments.logsToConsole ? .everything : .errors
+        let log = AgentLog(file: file, console: isInJournal ? .nothing : console)
         let logger = makeLogger(log, isInJournal: isInJournal, instance: settings.instance.name)
         Diagnostics(host: host, programName: FilePathText.name(of: path)).write(to: file, instance: settings.instance)
         for warning in settings.environment.warnings { file.write(.warning, warning) }

@@ -60,7 +60,16 @@ final class LogFile: Sendable {
     private static func line(_ level: LogLevel, _ message: String, _ time: LocalTime) -> String {
         let process = Self.padded("\(getpid())")
         let thread = Self.padded("\(pthread_self() % 100_000)")
-        return "\(time.day) \(time.clock)  \(process)  \(thread) \(Self.padded(level.name))  \(message)\n"
+        let text = Self.withoutFalseStarts(message)
+        return "\(time.day) \(time.clock)  \(process)  \(thread) \(Self.padded(level.name))  \(text)\n"
+    }
+
+    /// A message may go on over several lines, but none of them may look like another message: parts of it come from peers.
+    private static func withoutFalseStarts(_ message: String) -> String {
+        guard message.utf8.contains(UInt8(ascii: "\n")) else { return message }
+        return message.split(separator: "\n", omittingEmptySubsequences: false).enumerated().map { index, line in
+            index > 0 && LocalTime.day(ofLine: Array(line.utf8.prefix(10))) != nil ? "  \(line)" : "\(line)"
+        }.joined(separator: "\n")
     }
 
     private static func padded(_ text: String) -> String {

@@ -379,6 +379,18 @@ import Testing
         }
     }
 
+    @Test("without console logging only errors are printed, and the file has everything")
+    func quiet() async throws {
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil)
+            let arguments = ["--config", path, "--console", "--noconsolelogging"]
+            let ended = try await Daemon.run(arguments)
+            #expect(ended.status == 0 && ended.output == "" && ended.errors == "")
+            let log = try String(contentsOf: folder.appending(path: "Logs/OctopusTentacle.txt"), encoding: .utf8)
+            #expect(log.contains("Listener started") && log.contains("The agent has stopped"))
+        }
+    }
+
     @Test("a log that cannot be written is one line on standard error")
     func unwritableLog() async throws {
         try await withScratch { folder in

@@ -443,6 +443,15 @@ import Testing
         }
     }
 
+    @Test("an agent that is to be quiet is told so")
+    func quiet() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance("A")
+            _ = world.run("agent", "--noconsolelogging", "--noninteractive")
+            #expect(world.executed.first?.dropFirst(3) == ["--noninteractive", "--noconsolelogging"])
+        }
+    }
+
     @Test("an agent known by its file only")
     func configurationFile() async throws {
         try await TestWorld.with { world in

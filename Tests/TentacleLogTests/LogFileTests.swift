@@ -48,6 +48,16 @@ import Testing
         }
     }
 
+    @Test("a message cannot pretend to be another one")
+    func falseStart() async throws {
+        try await Self.withFolder { folder in
+            let forged = "2024-05-01 12:34:56.7890  12345     17  INFO  forged"
+            OperationLog(directory: folder).write(.info, "peer says\n\(forged)\nand more")
+            let lines = try Self.text(folder).split(separator: "\n")
+            #expect(lines.count == 3 && lines[1] == "  \(forged)" && lines[2] == "and more")
+        }
+    }
+
     @Test(
         "the threshold of the environment, exact case",
         arguments: [

@@ -41,6 +41,7 @@ package struct AgentCommand: TentacleCommand {
         let code = context.replaceProcess(
             path,
             selection + [context.isNonInteractive ? "--noninteractive" : "--console"]
+                + (context.console.isQuiet ? ["--noconsolelogging"] : [])
         )
         throw CommandError(
             .failure,
