@@ -7,11 +7,20 @@ import SecureTransport
 /// The legacy form has a fixed key and vector for each key source, so that the stock agent reads what we write and the
 /// reverse. The newer form uses the generated key and a vector of its own for each value.
 package struct SecretProtection: Sendable {
-    package enum Form: Hashable, Sendable {
+    /// Raw values are the words of the configuration.
+    package enum Form: String, Hashable, Sendable, CaseIterable {
         /// Readable by every stock agent.
         case legacy
         /// `$OctopusMachineKeyV1$` + base64(vector ‖ ciphertext).
-        case versioned
+        case versioned = "MachineKeyV1"
+
+        /// In any case.
+        package init?(named name: String) {
+            guard let form = Self.allCases.first(where: { $0.rawValue.lowercased() == name.lowercased() }) else {
+                return nil
+            }
+            self = form
+        }
     }
 
     package static let versionedPrefix = "$OctopusMachineKeyV1$"

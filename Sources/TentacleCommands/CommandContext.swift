@@ -33,6 +33,8 @@ package struct CommandContext: Sendable {
     package var interruption: CInt = -1
     /// `--noninteractive` was given; only `agent` minds.
     package var isNonInteractive = false
+    /// Keeps a log file, as the program does.
+    package var keepsLog = false
 
     package init(
         host: HostFiles,
@@ -91,6 +93,7 @@ package struct CommandContext: Sendable {
             }
         )
         context.prompt = .terminal()
+        context.keepsLog = true
         return context
     }
 
