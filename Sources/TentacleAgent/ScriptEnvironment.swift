@@ -19,7 +19,7 @@ enum ScriptEnvironment {
         // How the agent was set up, secrets included (tentacle-cli.md 8, 19).
         "TENTACLE_LAUNCHER", "TENTACLE_LAUNCHER_SOCKET", "OCTOPUS_API_KEY", "ServerApiKey", "BearerToken",
         "ServerUsername", "ServerPassword", "TENTACLE_PFX_PASSWORD", "TENTACLE_PROXY_PASSWORD",
-        "OCTOPUS_SERVICE_PASSWORD",
+        "OCTOPUS_SERVICE_PASSWORD", "OCTOPUS_ACCESS_TOKEN", "OCTOPUS_PASSWORD",
     ])
     .union(EnvironmentSettings.secretVariables)
 

@@ -92,8 +92,8 @@ package struct CommandContext: Sendable {
                 return errno
             }
         )
-        context.prompt = .terminal()
         context.keepsLog = true
+        context.prompt = .terminal()
         return context
     }
 

@@ -1,5 +1,6 @@
 import AgentConfiguration
 import OctopusClient
+import TentacleLog
 
 /// What `register` asks a person at a terminal for: everything that a registration cannot do without (issue 6).
 ///

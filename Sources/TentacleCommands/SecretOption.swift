@@ -35,11 +35,11 @@ struct SecretOption: Sendable {
 
     /// All that hold a secret, ours and the stock agent's.
     static let variables =
-        EnvironmentSettings.secretVariables + [
-            Self.archivePassword().variable, Self.proxyPassword.variable, ServerOptions.apiKey.variable,
-            ServerOptions.bearerToken.variable, ServerOptions.password.variable,
-            "OCTOPUS_SERVICE_PASSWORD",
-        ]
+        EnvironmentSettings.secretVariables + ["OCTOPUS_SERVICE_PASSWORD"]
+        + [
+            Self.archivePassword(), Self.proxyPassword, ServerOptions.apiKey, ServerOptions.bearerToken,
+            ServerOptions.password,
+        ].map(\.variable)
 
     /// What to write behind an option's help.
     var advice: String {

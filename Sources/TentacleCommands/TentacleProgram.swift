@@ -68,7 +68,7 @@ package struct TentacleProgram: Sendable {
         let diagnostics = Diagnostics(host: self.context.host, programName: self.context.programName)
         diagnostics.write(to: log, instance: nil)
         // What is wrong with it is for the command to say, if it needs one.
-        if let instance = try? self.context.instance(selector),
+        if let instance = try? InstanceRegistry(host: self.context.host).select(selector),
             let configuration = try? self.context.configuration(of: instance)
         {
             for key in [ConfigurationKey.proxyPassword, .pollingProxyPassword] {
@@ -140,7 +140,13 @@ extension ParsedOptions {
 extension CommandContext {
     /// The instance that the options select, its configuration file present.
     func instance(_ selector: InstanceSelector) throws(ConfigurationError) -> TentacleInstance {
-        try InstanceRegistry(host: self.host).select(selector)
+        let registry = InstanceRegistry(host: self.host)
+        let instance = try registry.select(selector)
+        if selector == InstanceSelector() {
+            // Another one may have been meant.
+            for warning in registry.list().warnings { self.console.error(warning) }
+        }
+        return instance
     }
 
     /// What the agent goes by; changes are made to the file alone.

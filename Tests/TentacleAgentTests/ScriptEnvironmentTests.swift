@@ -21,6 +21,7 @@ import Testing
             "TENTACLE_LAUNCHER_SOCKET", "OCTOPUS_API_KEY", "ServerApiKey", "BearerToken", "ServerUsername",
             "ServerPassword", "TENTACLE_CERTIFICATE", "OCTOPUS_PROXY_PASSWORD", "TENTACLE_PFX_PASSWORD",
             "TENTACLE_POLLING_CUSTOM_PROXY_PASSWORD", "TENTACLE_PROXY_PASSWORD", "OCTOPUS_SERVICE_PASSWORD",
+            "OCTOPUS_ACCESS_TOKEN", "OCTOPUS_PASSWORD",
         ]
     )
     func removed(name: String) throws {
