@@ -23,6 +23,8 @@ package struct CommandContext: Sendable {
     package var readStandardInput: @Sendable () throws(ConfigurationError) -> [UInt8] =
         DurableFile.readStandardInput
     package var isRoot = geteuid() == 0
+    package var findUser: @Sendable (String) -> UserAccount? = UserAccount.find
+    package var changeOwner: @Sendable (OwnershipChange) -> CInt = { $0.apply() }
     /// Why the host's resolver does not know a name; nil when it does.
     package var resolveName: @Sendable (String) -> String? = NameLookup.failure
     /// Nil when the file system does not tell.

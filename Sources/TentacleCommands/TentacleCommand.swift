@@ -76,7 +76,7 @@ package enum CommandTable {
         NewCertificateCommand.self, PollingProxyCommand.self, ProxyCommand.self,
         RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
         RegisterKubernetesWorkerCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
-        SandboxCommand.self, ServerCommsCommand.self, SetPollingConnectionCountCommand.self,
+        SandboxCommand.self, ServerCommsCommand.self, ServiceCommand.self, SetPollingConnectionCountCommand.self,
         ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, UpdateTrustCommand.self,
         VersionCommand.self, WatchdogCommand.self, WhyCommand.self,
     ]
