@@ -70,7 +70,7 @@ package enum CommandTable {
         AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, CompletionCommand.self,
         ConfigureCommand.self,
         CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
-        DeregisterWorkerCommand.self, DoctorCommand.self, HelpCommand.self, ImportCertificateCommand.self,
+        DeregisterWorkerCommand.self, DoctorCommand.self, HelpCommand.self, ImportCertificateCommand.self, ImportStockCommand.self,
         ListInstancesCommand.self,
         LivezCommand.self, LogsCommand.self, MigratePreinstalledKubernetesConfigurationCommand.self,
         NewCertificateCommand.self, PollingProxyCommand.self, ProxyCommand.self,

@@ -46,6 +46,8 @@ final class ServiceWorld: Sendable {
     /// What a command wanted given away.
     var given: [OwnershipChange] { self.changes.withLock { $0 } }
 
+    func forgetGiven() { self.changes.withLock { $0 = [] } }
+
     func answer(_ call: String, _ end: ProgramEnd) { self.answers.withLock { $0[call] = end } }
 
     /// Calls since the last time, without questions.

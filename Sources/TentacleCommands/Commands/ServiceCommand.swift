@@ -71,7 +71,7 @@ package struct ServiceCommand: TentacleCommand {
         self.dependencies = try Self.dependencies(options)
     }
 
-    private static func kind(_ options: ParsedOptions) throws(CommandError) -> ServicePlan.Kind? {
+    static func kind(_ options: ParsedOptions) throws(CommandError) -> ServicePlan.Kind? {
         guard let text = options.text("unit") else { return nil }
         guard let kind = ServicePlan.Kind(rawValue: text.lowercased()) else {
             throw CommandError("The unit '\(text)' is not known. Try project or stock.")

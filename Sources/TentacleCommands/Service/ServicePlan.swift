@@ -22,6 +22,10 @@ struct ServicePlan {
         /// Nil is root in the stock unit, and says nothing against the project's.
         var user: String?
         var dependencies: [String] = []
+        /// Another name than the instance's for the unit.
+        var unit: String?
+        /// As an earlier plan will leave them.
+        var launcherSettings: [UInt8]?
     }
 
     static let unitDirectory = "/etc/systemd/system"
@@ -51,8 +55,9 @@ struct ServicePlan {
     ) throws -> ServicePlan {
         let configuration = try context.configuration(of: instance)
         let selection = Self.selection(of: instance, context.host)
-        try Self.check(SystemdUnit.name(of: selection), instance)
-        try Self.checkIsNoLink(Self.unitPath(SystemdUnit.name(of: selection), context.host))
+        let name = wishes.unit ?? SystemdUnit.name(of: selection)
+        try Self.check(name, instance)
+        try Self.checkIsNoLink(Self.unitPath(name, context.host))
         if wishes.kind != .stock, wishes.user == nil {
             if let unit = try ProjectUnit(context.host) {
                 switch try Self.project(unit, instance, configuration, wishes, context) {
@@ -139,7 +144,7 @@ struct ServicePlan {
         let paths = [home] + (folder == home ? [] : [folder]) + [configuration.applicationDirectory]
         if let problem = unit.problem(with: [home, file], host) { return .failure(Refusal(reason: problem)) }
         let selection = Self.selection(of: instance, host)
-        let name = SystemdUnit.name(of: selection)
+        let name = wishes.unit ?? SystemdUnit.name(of: selection)
         let text = unit.text(
             for: selection,
             dependencies: wishes.dependencies,
@@ -147,7 +152,7 @@ struct ServicePlan {
             host
         )
         var files: [FileChange] = []
-        if let change = try Self.workList(home + "/Work", host) { files.append(change) }
+        if let change = try Self.workList(home + "/Work", wishes.launcherSettings, host) { files.append(change) }
         let dropIn = Self.dropInPath(name, host)
         if DurableFile.exists(dropIn) { files.append(FileChange(path: dropIn, content: nil)) }
         files.append(FileChange(path: Self.unitPath(name, host), content: Array(text.utf8)))
@@ -155,10 +160,10 @@ struct ServicePlan {
     }
 
     /// What the launcher's settings have to say of another work directory than the launcher's own.
-    private static func workList(_ work: String, _ host: HostFiles) throws -> FileChange? {
+    private static func workList(_ work: String, _ earlier: [UInt8]?, _ host: HostFiles) throws -> FileChange? {
         guard host.logical(work) != LauncherWorkList.standard else { return nil }
         let path = host.wellKnown(LauncherWorkList.path)
-        let now = DurableFile.exists(path) ? try DurableFile.read(path) : []
+        let now = try earlier ?? (DurableFile.exists(path) ? DurableFile.read(path) : [])
         return try LauncherWorkList(now).adding(work).map { FileChange(path: path, content: $0) }
     }
 
@@ -182,14 +187,15 @@ struct ServicePlan {
             user: user,
             dependencies: wishes.dependencies
         )
+        let name = wishes.unit ?? unit.name
         let access = AgentAccess(to: instance, configuration, for: account, host)
         var plan = ServicePlan(
-            unit.name,
+            name,
             .stock,
             user: user,
             files: [
-                FileChange(path: Self.dropInPath(unit.name, host), content: Array(Self.dropIn.utf8)),
-                FileChange(path: Self.unitPath(unit.name, host), content: Array(unit.text.utf8)),
+                FileChange(path: Self.dropInPath(name, host), content: Array(Self.dropIn.utf8)),
+                FileChange(path: Self.unitPath(name, host), content: Array(unit.text.utf8)),
             ],
             access
         )
@@ -211,6 +217,12 @@ struct ServicePlan {
         KillMode=process
 
         """
+
+    /// What the unit starts.
+    func program(_ context: CommandContext) -> String {
+        let text = self.files.last?.content.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return UnitText(text).agentCommandLine?.program ?? context.programPath
+    }
 
     // MARK: Doing it
 
