@@ -22,6 +22,8 @@ package struct CommandContext: Sendable {
     /// Secrets that no command line and no file shall hold come this way.
     package var readStandardInput: @Sendable () throws(ConfigurationError) -> [UInt8] =
         DurableFile.readStandardInput
+    /// Somebody who can be asked; nil in scripts, pipes and units.
+    package var prompt: Prompt?
     package var isRoot = geteuid() == 0
     package var findUser: @Sendable (String) -> UserAccount? = UserAccount.find
     package var changeOwner: @Sendable (OwnershipChange) -> CInt = { $0.apply() }
@@ -67,7 +69,7 @@ package struct CommandContext: Sendable {
 
     /// The world of the real program.
     package static func current() -> CommandContext {
-        CommandContext(
+        var context = CommandContext(
             host: .current(),
             console: .standard,
             transport: CurlTransport(),
@@ -90,6 +92,8 @@ package struct CommandContext: Sendable {
                 return errno
             }
         )
+        context.prompt = .terminal()
+        return context
     }
 
     private static func executablePath() -> String {

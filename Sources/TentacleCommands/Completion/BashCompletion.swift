@@ -2,7 +2,7 @@
 struct BashCompletion {
     let table: CompletionTable
 
-    /// - Parameter programs: The names under which the program is called.
+    /// The script; `programs` are the names under which the program is called.
     func script(programs: [String]) -> String {
         """
         # Completion of tentacle for bash. Made by: tentacle completion bash
