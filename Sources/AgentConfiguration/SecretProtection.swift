@@ -99,6 +99,18 @@ package struct SecretProtection: Sendable {
 
     // MARK: Key sources
 
+    /// The key file that whoever reads this value has to read, too; nil when the machine's id will do.
+    package func keyFile(neededFor sealed: String?) -> String? {
+        guard let path = self.generatedKeyPaths.first(where: DurableFile.exists) else { return nil }
+        guard let key = try? self.machineIDKey() else { return path }
+        guard let sealed else { return nil }
+        guard !sealed.hasPrefix(Self.versionedPrefix), let cipher = Data(base64Encoded: sealed) else { return path }
+        guard let bytes = try? Cryptography.decryptAESCBC(Array(cipher), key: key.key, iv: key.vector),
+            Data(base64Encoded: String(decoding: bytes, as: UTF8.self)) != nil
+        else { return path }
+        return nil
+    }
+
     private func machineIDKey() throws(ConfigurationError) -> Key? {
         let path = self.host.wellKnown("/etc/machine-id")
         guard DurableFile.exists(path), let bytes = try? DurableFile.read(path) else { return nil }

@@ -25,6 +25,8 @@ package struct CommandContext: Sendable {
     /// Somebody who can be asked; nil in scripts, pipes and units.
     package var prompt: Prompt?
     package var isRoot = geteuid() == 0
+    package var findUser: @Sendable (String) -> UserAccount? = UserAccount.find
+    package var changeOwner: @Sendable (OwnershipChange) -> CInt = { $0.apply() }
     /// Why the host's resolver does not know a name; nil when it does.
     package var resolveName: @Sendable (String) -> String? = NameLookup.failure
     /// Nil when the file system does not tell.

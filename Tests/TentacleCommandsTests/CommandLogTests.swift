@@ -61,7 +61,7 @@ import Testing
         arguments: [
             ("version", "VersionCommand"), ("help", "HelpCommand"), ("list-instances", "ListInstancesCommand"),
             ("run", "RunAgentCommand"), ("polling-proxy", "PollingProxyConfigurationCommand"),
-            ("proxy", "ProxyConfigurationCommand"), ("register", "RegisterMachineCommand"),
+            ("proxy", "ProxyConfigurationCommand"), ("register", "RegisterCommand"),
             ("deregister-from", "DeregisterMachineCommand"), ("deregister-worker", "DeregisterWorkerCommand"),
         ]
     )
