@@ -24,7 +24,8 @@ package struct ServiceCommand: TentacleCommand {
                 "password",
                 help:
                     "Password for the username specified with --username. Only used when --install or --reconfigure are used. "
-                    + "Can also be passed via an environment variable OCTOPUS_SERVICE_PASSWORD. Ignored on Linux."
+                    + "Can also be passed via an environment variable OCTOPUS_SERVICE_PASSWORD. Ignored on Linux.",
+                isSensitive: true
             ),
             OptionDefinition(
                 "dependOn",
