@@ -105,6 +105,50 @@ private let target = server + ["--env=Test", "--role=web-server"]
         }
     }
 
+    @Test("ten minutes for a request, seconds for the port check; the product's own name")
+    func timeouts() async throws {
+        let fake = FakeOctopus()
+        try await TestWorld.with(fake) { world in
+            try world.makeInstance()
+            #expect(world.run(["register-with", "--comms-style=TentacleActive"] + target).exitCode == 0)
+            #expect(fake.options.first?.requestTimeout == .seconds(15))
+            #expect(Set(fake.options.dropFirst().map(\.requestTimeout)) == [.seconds(600)])
+            let headers = try #require(fake.requests.last?.headers)
+            #expect(headers.contains { $0.name == "Accept" && $0.value == "application/json" })
+            #expect(headers.contains { $0.name == "User-Agent" && $0.value.hasPrefix("tentacle/") })
+            let post = try #require(fake.requests.last { $0.method == "POST" })
+            #expect(post.headers.contains { $0 == ("Content-Type", "application/json; charset=utf-8") })
+        }
+    }
+
+    @Test("the server is waited for a minute, or as long as it is said", arguments: [nil, 3])
+    func waiting(seconds: Int?) async throws {
+        var behaviour = FakeOctopus.Behaviour()
+        behaviour.isReachable = false
+        try await TestWorld.with(FakeOctopus(behaviour)) { world in
+            try world.makeInstance()
+            let patience = seconds.map { ["--server-timeout=\($0)"] } ?? []
+            let outcome = world.run(["register-with"] + target + patience)
+            #expect(outcome.exitCode == 100)
+            #expect(outcome.output.hasSuffix("Trying again for up to \(seconds ?? 60) seconds.\n"))
+            // The time of the tries themselves counts too, so one fewer may fit.
+            #expect(((seconds ?? 60) - 1...(seconds ?? 60)).contains(world.pauses.count))
+            #expect(Set(world.pauses) == [.seconds(1)])
+        }
+    }
+
+    @Test("a polling worker has a connection for each processor, five at least", arguments: [(2, 5), (8, 8)])
+    func connections(processors: Int, count: Int) async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            world.context.processorCount = processors
+            let options = ["register-worker", "--comms-style=TentacleActive", "--workerpool=WorkerPools-1"] + server
+            #expect(world.run(options).output.contains("Setting the polling connection count to \(count)\n"))
+            let configuration = try world.configuration()
+            #expect(try configuration.integer(.pollingConnectionCount) == count)
+        }
+    }
+
     @Test("an answer about the name that nobody can read counts as: not taken")
     func unreadableName() async throws {
         let server = FakeOctopus(.init(oddities: ["GET /api/Spaces-1/machines": (200, "<html>")]))
