@@ -17,7 +17,11 @@ struct RegistrationQuestions {
         guard Self.isIncomplete(options, self.context) else { return options }
         var result = options
         if options.text("server") == nil { try self.askServer(&result) }
-        if !Self.hasCredential(options, self.context) { try self.askCredential(&result) }
+        if !Self.hasCredential(options, self.context) {
+            try self.askCredential(&result)
+        } else if Self.lacksPassword(options, self.context) {
+            try self.askPassword(&result)
+        }
         try self.askKind(&result)
         if options.text("comms-style") == nil { try self.askStyle(&result) }
         if options.text("name") == nil {
@@ -36,13 +40,20 @@ struct RegistrationQuestions {
     }
 
     private static func isIncomplete(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
-        guard options.text("server") != nil, Self.hasCredential(options, context) else { return true }
+        guard options.text("server") != nil, Self.hasCredential(options, context), !Self.lacksPassword(options, context)
+        else { return true }
         return options.list("workerpool").isEmpty && (options.list("env").isEmpty || options.list("role").isEmpty)
     }
 
     private static func hasCredential(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
         ServerOptions.hasCredential(options)
             || [ServerOptions.apiKey, ServerOptions.bearerToken].contains { context.host.variable($0.variable) != nil }
+    }
+
+    private static func lacksPassword(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
+        let password = ServerOptions.password
+        return options.text("username") != nil && !password.isGiven(options)
+            && context.host.variable(password.variable) == nil
     }
 
     private func askServer(_ options: inout ParsedOptions) throws(CommandError) {
@@ -61,6 +72,10 @@ struct RegistrationQuestions {
         let key = try self.answer("API key, not shown (empty: user name and password): ", isSecret: true)
         guard key.isEmpty else { return options.add("apiKey", key) }
         options.add("username", try self.ask("User name") { _ in nil })
+        try self.askPassword(&options)
+    }
+
+    private func askPassword(_ options: inout ParsedOptions) throws(CommandError) {
         options.add("password", try self.ask("Password, not shown", isSecret: true) { _ in nil })
     }
 

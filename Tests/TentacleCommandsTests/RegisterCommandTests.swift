@@ -652,6 +652,54 @@ import Testing
         }
     }
 
+    @Test("what somebody else deleted meanwhile is gone as well; a failure says which was next and can be repeated")
+    func failures() async throws {
+        var behaviour = FakeOctopus.Behaviour()
+        behaviour.oddities = ["DELETE /api/Spaces-1/machines/Machines-0": (404, #"{"ErrorMessage":"Gone."}"#)]
+        try await TestWorld.with(FakeOctopus(behaviour, machines: try self.machines(2))) { world in
+            try world.makeInstance()
+            #expect(world.run(Self.deregister + ["--multiple"]).exitCode == 0)
+        }
+        behaviour.oddities = ["DELETE /api/Spaces-1/machines/Machines-1": (403, #"{"ErrorMessage":"Not you."}"#)]
+        let server = FakeOctopus(behaviour, machines: try self.machines(2))
+        try await TestWorld.with(server) { world in
+            try world.makeInstance()
+            let outcome = world.run(Self.deregister + ["--multiple"])
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.output.hasSuffix("Deleting machine 'm1' from the Octopus Server...\n"))
+            #expect(outcome.errors.hasPrefix("Not you.\n"))
+            // The first is gone, so --multiple is not needed any more.
+            #expect(server.registered.compactMap { $0.text("Name") } == ["m1", "other"])
+        }
+    }
+
+    @Test("a machine that is deleted is, whether the server tells its thumbprint or not")
+    func silentServer() async throws {
+        var behaviour = FakeOctopus.Behaviour()
+        behaviour.oddities = [
+            "GET /api/configuration/certificates/certificate-global": (500, #"{"ErrorMessage":"Oops."}"#)
+        ]
+        try await TestWorld.with(FakeOctopus(behaviour, machines: try self.machines(1))) { world in
+            try world.makeInstance()
+            let outcome = world.run(Self.deregister)
+            #expect(outcome.exitCode == 0)
+            let end = "still trusted. It did not tell its thumbprint: Oops.\nMachine deregistered successfully\n"
+            #expect(outcome.output.hasSuffix(end))
+        }
+    }
+
+    @Test("what a server finds wrong with another request than a registration is no controlled failure")
+    func validation() async throws {
+        var behaviour = FakeOctopus.Behaviour()
+        behaviour.oddities = ["DELETE /api/Spaces-1/machines/Machines-0": (400, #"{"ErrorMessage":"Bad."}"#)]
+        try await TestWorld.with(FakeOctopus(behaviour, machines: try self.machines(1))) { world in
+            try world.makeInstance()
+            let outcome = world.run(Self.deregister)
+            #expect(outcome.exitCode == 100)
+            #expect(outcome.errors == "Bad.\n")
+        }
+    }
+
     @Test("nothing to deregister")
     func none() async throws {
         try await TestWorld.with(FakeOctopus(machines: try self.machines(0))) { world in

@@ -104,6 +104,22 @@ private final class Person: Sendable {
         }
     }
 
+    @Test("a user without a password is asked for it, and for the rest that is missing")
+    func password() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let person = Person("pass word", "listening", "", "")
+            world.context.prompt = person.prompt
+            let outcome = world.run(
+                ["register", "--server=http://octopus.local", "--user=admin", "--env=Test", "--role=r"]
+            )
+            #expect(outcome.exitCode == 0, "\(outcome)")
+            #expect(person.questions.first == "🔒Password, not shown: ")
+            #expect(person.questions.count == 4)
+            #expect(!outcome.output.contains("pass word"))
+        }
+    }
+
     @Test("a complete command line is asked nothing; --workerpool makes a worker of it")
     func complete() async throws {
         let server = FakeOctopus()
