@@ -105,6 +105,33 @@ private let target = server + ["--env=Test", "--role=web-server"]
         }
     }
 
+    @Test("the body of a worker: new, and one that is changed")
+    func workerBody() async throws {
+        let existing = FakeOctopus.machine("Workers-5", "old", thumbprint: "AA", worker: true)
+        let fake = FakeOctopus(machines: [existing])
+        try await TestWorld.with(fake) { world in
+            try world.makeInstance()
+            let options = ["register-worker", "--workerpool=WorkerPools-1"] + server
+            #expect(world.run(options).exitCode == 0)
+            #expect(world.run(options + ["--name=old", "--force", "--policy=Default Machine Policy"]).exitCode == 0)
+            let endpoint = JSONValue.object([
+                "CommunicationStyle": .string("TentaclePassive"), "ProxyId": .null,
+                "Thumbprint": .string(try TestIdentity.shared.get().thumbprint.description),
+                "Uri": .string("https://web01:10933/"),
+            ])
+            let new = JSONValue.object([
+                "Endpoint": endpoint, "MachinePolicyId": .null, "Name": .string("web01"),
+                "SkipInitialHealthCheck": .bool(false), "SpaceId": .string("Spaces-1"),
+                "WorkerPoolIds": .strings(["WorkerPools-1"]),
+            ])
+            let changed = existing.replacing([
+                "Endpoint": endpoint, "MachinePolicyId": .string("MachinePolicies-1"), "SpaceId": .string("Spaces-1"),
+                "WorkerPoolIds": .strings(["WorkerPools-1"]),
+            ])
+            #expect(try fake.writes == [new, changed])
+        }
+    }
+
     @Test("ten minutes for a request, seconds for the port check; the product's own name")
     func timeouts() async throws {
         let fake = FakeOctopus()
@@ -156,6 +183,80 @@ private let target = server + ["--env=Test", "--role=web-server"]
             try world.makeInstance()
             #expect(world.run(["register-with"] + target).exitCode == 0)
         }
+    }
+}
+
+/// What is wrong first is said first (spec tentacle-cli.md 12.1 and 13.2); nobody is asked before all of it is right.
+@Suite struct RegistrationCheckOrderTests {
+    /// What mends one fault after the other, and what is said before it.
+    private static func steps(_ specific: [(message: String, mend: [String])]) -> [(message: String, mend: [String])] {
+        [
+            ("Please specify a Bearer Token, API Key or username and password - not multiple.", ["-apiKey"]),
+            ("Please specify a password for the specified user account", ["--password=pass word"]),
+            ("Please specify an Octopus Server, e.g., --server=http://your-octopus-server", ["--server=http://o"]),
+            ("Instance nobody of Tentacle has not been configured on this machine.", ["-instance"]),
+        ] + specific + [
+            ("Please specify a valid communications style, e.g.", ["-comms-style", "--comms-style=TentacleActive"]),
+            ("No certificate has been generated for this Tentacle.", ["certificate"]),
+            ("Option --proxy can only be used with --comms-style=TentaclePassive.", ["-proxy"]),
+            (
+                "Please specify a --server-web-socket, or a --server-comms-address - not both.",
+                ["-server-comms-address"]
+            ),
+            ("Websockets is only supported on Windows Server 2012 and later", ["-server-web-socket"]),
+        ]
+    }
+
+    private static func check(_ command: String, _ steps: [(message: String, mend: [String])]) async throws {
+        let fake = FakeOctopus()
+        try await TestWorld.with(fake) { world in
+            _ = world.run("create-instance", "--config", world.path + "/home/x.config")
+            var options = [
+                "--apiKey=API-GOOD", "--user=admin", "--instance=nobody", "--comms-style=Ssh", "--proxy=P",
+                "--server-web-socket=wss://x", "--server-comms-address=https://x",
+            ]
+            for (message, mend) in steps {
+                let outcome = world.run([command] + options)
+                #expect(outcome.errors.hasPrefix(message), "\(options): \(outcome)")
+                #expect(outcome.exitCode == 1)
+                for change in mend {
+                    if change == "certificate" {
+                        try world.makeInstance()
+                    } else if change.hasPrefix("--") {
+                        options.append(change)
+                    } else {
+                        options.removeAll { $0.hasPrefix("-" + change + "=") }
+                    }
+                }
+            }
+            #expect(fake.lines.isEmpty)
+            let outcome = world.run([command] + options)
+            #expect(outcome.exitCode == 0, "\(options): \(outcome)")
+        }
+    }
+
+    @Test("a target")
+    func target() async throws {
+        try await Self.check(
+            "register-with",
+            Self.steps([
+                ("Please specify an environment name, slug or Id, e.g., --environment=Development", ["--env=Test"]),
+                ("Please specify a role name, e.g., --role=web-server", ["--role=r"]),
+            ])
+        )
+    }
+
+    @Test("a worker")
+    func worker() async throws {
+        try await Self.check(
+            "register-worker",
+            Self.steps([
+                (
+                    "Please specify a worker pool name, slug or Id, e.g., --workerpool=Default",
+                    ["--workerpool=WorkerPools-1"]
+                )
+            ])
+        )
     }
 }
 
