@@ -55,6 +55,7 @@ struct AgentServices {
             files: FileTransfer(homeDirectory: settings.homeDirectory, makeDigest: { SHA1Digest() })
         )
         let halibut = HalibutConfiguration(
+            limits: TransportSwitches(environment: host.environment).limits,
             spool: try makeSpool(home: home),
             eventLoopGroup: eventLoops,
             logger: logger
@@ -116,8 +117,7 @@ struct AgentServices {
         let servers = settings.trustedServers.filter { $0.communicationStyle == .polling }
         if !servers.isEmpty { sayConnectionCount(connections) }
         return try servers.compactMap { server in
-            let subscription = server.subscriptionID ?? settings.squid.map { "poll://\($0.lowercased())/" }
-            guard let address = server.address, let subscription,
+            guard let address = server.address, let subscription = server.effectiveSubscriptionID,
                 var endPoint = try? ServiceEndPoint(address, remoteThumbprint: Thumbprint(server.thumbprint))
             else {
                 let name = server.address ?? server.thumbprint

@@ -7,8 +7,8 @@ import Testing
     static let commands = [
         "checkservices", "clear-trusted-servers", "configure", "deregister-from", "deregister-worker",
         "import-certificate", "livez", "new-certificate", "poll-server", "polling-proxy", "proxy", "register",
-        "register-with", "register-worker", "server-comms", "set-polling-connection-count", "show-configuration",
-        "update-trust", "watchdog",
+        "register-with", "register-worker", "server-comms", "service", "set-polling-connection-count",
+        "show-configuration", "update-trust", "watchdog",
     ]
 
     private static func page(_ name: String) throws -> String {
