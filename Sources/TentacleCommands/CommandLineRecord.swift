@@ -51,7 +51,7 @@ enum CommandClass {
         "poll-server": "PollCommand",
         "polling-proxy": "PollingProxyConfigurationCommand",
         "proxy": "ProxyConfigurationCommand",
-        "register": "RegisterMachineCommand",
+        "register-with": "RegisterMachineCommand",
     ]
 
     static func name(of type: any TentacleCommand.Type) -> String {
