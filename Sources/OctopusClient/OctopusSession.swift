@@ -20,6 +20,9 @@ package final class OctopusSession {
     /// Told what is asked or said next, for those who want to see it.
     package var onStep: (String) -> Void = { _ in }
 
+    /// Subject and thumbprint of a certificate in PEM form; nil for what is none.
+    package var describeCertificate: (String) -> String? = { _ in nil }
+
     private let credential: OctopusCredential
     private let transport: any HTTPTransport
     private let options: TransportOptions
@@ -271,14 +274,32 @@ package final class OctopusSession {
             + "Check the server URL, the network and the proxy settings."
     }
 
+    /// Which certificate it is that is not trusted: asked for without the credentials, over a connection that is not used.
+    private func certificateShown() -> String {
+        guard self.address.isSecure else { return "" }
+        var options = self.options
+        options.acceptsAnyCertificate = true
+        options.authorities = nil
+        options.showsCertificate = true
+        options.connectTimeout = Self.certificatePatience
+        options.requestTimeout = Self.certificatePatience
+        let request = HTTPRequest("GET", self.address.resolve("~/api"), headers: [("User-Agent", self.userAgent)])
+        let response = try? self.transport.send(request, options: options)
+        guard let text = response?.certificate.flatMap(self.describeCertificate) else { return "" }
+        return " The server shows the certificate \(text)."
+    }
+
+    private static let certificatePatience = Duration.seconds(10)
+
     private func explained(_ error: TransportError) -> OctopusError {
         switch error.code {
         case .unreachable, .timedOut: OctopusError(.unreachable, self.unreachable(error.message))
         case .tls:
             OctopusError(
                 .tls,
-                "No trusted connection to \(self.address): \(error.message). Use a server URL that matches its "
-                    + "certificate, give the certificate of its authority as --server-ca, or pass --ignoreSslErrors."
+                "No trusted connection to \(self.address): \(error.message).\(self.certificateShown()) "
+                    + "Use a server URL that matches its certificate, give the certificate of its authority as "
+                    + "--server-ca, or pass --ignoreSslErrors."
             )
         case .invalidURL: OctopusError(.invalidAddress, "The Octopus Server URI '\(self.address)' is invalid.")
         case .other: OctopusError(.server, "The request to \(self.address) failed: \(error.message).")

@@ -8,7 +8,8 @@ struct PollingAddress {
     static let port = OptionDefinition(
         "server-comms-port",
         kind: .integer,
-        help: "When using active communication, the comms port on the Octopus Server; the default is 10943"
+        help: "When using active communication, the comms port on the Octopus Server; the default is 10943. If "
+            + "specified, this takes precedence over any port in server-comms-address"
     )
     static let address = OptionDefinition(
         "server-comms-address",

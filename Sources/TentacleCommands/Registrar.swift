@@ -12,7 +12,7 @@ struct Registrar {
     enum Manner {
         /// As the stock agent: what scripts expect.
         case stock
-        /// Steps on the way and a summary at the end; an agent that does not listen polls.
+        /// Steps on the way for a terminal, and a summary at the end; an agent that does not listen polls.
         case friendly
     }
 
@@ -69,7 +69,7 @@ struct Registrar {
             try PollingAddress.checkConnectivity(of: address, server, configuration, self.context)
         }
         self.context.console.info("Registering the tentacle with the server at \(server.address)")
-        if self.manner == .friendly { session.onStep = self.context.console.info }
+        if self.manner == .friendly, self.context.console.isTerminal { session.onStep = self.context.console.info }
         let machine = MachineRegistration(
             kind: kind,
             name: registration.name,

@@ -10,15 +10,23 @@ struct RegistrationQuestions {
     let context: CommandContext
     /// The configured agent does not listen: it will have to poll.
     let isPollingByDefault: Bool
+    /// What the server has in a collection, once the options say which server.
+    let documents: (_ collection: String, ParsedOptions) throws -> [JSONValue]
 
     private static let tries = 3
+    /// More names than this help nobody.
+    private static let shownNames = 20
 
     /// The options with the answers behind them.
-    func completed(_ options: ParsedOptions) throws(CommandError) -> ParsedOptions {
+    func completed(_ options: ParsedOptions) throws -> ParsedOptions {
         guard Self.isIncomplete(options, self.context) else { return options }
         var result = options
         if options.text("server") == nil { try self.askServer(&result) }
-        if !Self.hasCredential(options, self.context) { try self.askCredential(&result) }
+        if !Self.hasCredential(options, self.context) {
+            try self.askCredential(&result)
+        } else if Self.lacksPassword(options, self.context) {
+            try self.askPassword(&result)
+        }
         try self.askKind(&result)
         if options.text("comms-style") == nil { try self.askStyle(&result) }
         if options.text("name") == nil {
@@ -37,13 +45,20 @@ struct RegistrationQuestions {
     }
 
     private static func isIncomplete(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
-        guard options.text("server") != nil, Self.hasCredential(options, context) else { return true }
+        guard options.text("server") != nil, Self.hasCredential(options, context), !Self.lacksPassword(options, context)
+        else { return true }
         return options.list("workerpool").isEmpty && (options.list("env").isEmpty || options.list("role").isEmpty)
     }
 
     private static func hasCredential(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
         ServerOptions.hasCredential(options)
             || [ServerOptions.apiKey, ServerOptions.bearerToken].contains { context.host.variable($0.variable) != nil }
+    }
+
+    private static func lacksPassword(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
+        let password = ServerOptions.password
+        return options.text("username") != nil && !password.isGiven(options)
+            && context.host.variable(password.variable) == nil
     }
 
     private func askServer(_ options: inout ParsedOptions) throws(CommandError) {
@@ -62,17 +77,26 @@ struct RegistrationQuestions {
         let key = try self.answer("API key, not shown (empty: user name and password): ", isSecret: true)
         guard key.isEmpty else { return options.add("apiKey", key) }
         options.add("username", try self.ask("User name") { _ in nil })
+        try self.askPassword(&options)
+    }
+
+    private func askPassword(_ options: inout ParsedOptions) throws(CommandError) {
         options.add("password", try self.ask("Password, not shown", isSecret: true) { _ in nil })
     }
 
-    private func askKind(_ options: inout ParsedOptions) throws(CommandError) {
+    private func askKind(_ options: inout ParsedOptions) throws {
         let isTarget = !options.list("env").isEmpty || !options.list("role").isEmpty
         guard options.list("workerpool").isEmpty else { return }
         if !isTarget {
             let kind = try self.choose("Deployment target or worker", ["target", "worker"], standard: "target")
-            guard kind == "target" else { return try self.askList("Worker pools", "workerpool", &options) }
+            guard kind == "target" else {
+                let pools = try self.documents("WorkerPools", options)
+                return try self.askList("Worker pools", "workerpool", among: pools, &options)
+            }
         }
-        if options.list("env").isEmpty { try self.askList("Environments", "env", &options) }
+        if options.list("env").isEmpty {
+            try self.askList("Environments", "env", among: try self.documents("Environments", options), &options)
+        }
         if options.list("role").isEmpty { try self.askList("Roles, e.g. web-server", "role", &options) }
     }
 
@@ -88,12 +112,27 @@ struct RegistrationQuestions {
     private func askList(
         _ question: String,
         _ option: String,
+        among documents: [JSONValue]? = nil,
         _ options: inout ParsedOptions
     ) throws(CommandError) {
-        let answer = try self.ask("\(question) (several with commas between)") { answer in
-            answer.split(separator: ",").contains { !$0.allSatisfy(\.isWhitespace) } ? nil : "At least one is needed."
+        let names = (documents ?? []).compactMap { $0.text("Name") }.prefix(Self.shownNames)
+        let offer = names.isEmpty ? "" : "; " + names.map { ReadableText.escapingControls($0) }.joined(separator: ", ")
+        let answer = try self.ask("\(question) (several with commas between\(offer))") { answer in
+            let items = Self.items(answer)
+            guard !items.isEmpty else { return "At least one is needed." }
+            let unknown = items.filter { item in !(documents?.contains { Self.names(item, $0) } ?? true) }
+            return unknown.isEmpty ? nil : "The server does not have \(unknown.joined(separator: ", "))."
         }
-        for item in answer.split(separator: ",").map(Self.trimmed) where !item.isEmpty { options.add(option, item) }
+        for item in Self.items(answer) { options.add(option, item) }
+    }
+
+    private static func items(_ answer: String) -> [String] {
+        answer.split(separator: ",").map(Self.trimmed).filter { !$0.isEmpty }
+    }
+
+    /// By name, slug or id.
+    private static func names(_ text: String, _ document: JSONValue) -> Bool {
+        ["Name", "Slug", "Id"].contains { document.text($0)?.lowercased() == text.lowercased() }
     }
 
     /// One of several words, or the start of one.

@@ -187,6 +187,7 @@ struct ServerOptions: Sendable {
             pause: context.pause
         )
         session.patience = self.patience
+        session.describeCertificate = CertificateText.description
         let console = context.console
         session.onWaiting = { console.info($0) }
         return session

@@ -1,3 +1,4 @@
+import Glibc
 import OctopusClient
 import Synchronization
 import Testing
@@ -112,5 +113,31 @@ import Testing
         let request = try #require(seen.withLock { $0 })
         #expect(request.url == "http://octopus.invalid/api")
         #expect(self.header("Proxy-Authorization", request) == "Basic dTpw")
+    }
+
+    /// In a process of its own: the environment is everybody's.
+    @Test("the environment's proxy is used only when it is asked for, its exceptions never with a configured one")
+    func environmentProxy() async {
+        await #expect(processExitsWith: .success) {
+            let asked = Mutex<[String]>([])
+            try SocketServer.with { request in
+                asked.withLock { $0.append(request.url) }
+                return HTTPResponse(status: 200)
+            } _: { server in
+                setenv("http_proxy", server.address, 1)
+                var options = TransportOptions()
+                options.connectTimeout = .seconds(5)
+                _ = try CurlTransport().send(HTTPRequest("GET", "http://octopus.invalid/a"), options: options)
+                options.proxy = .direct
+                _ = try CurlTransport().send(HTTPRequest("GET", server.address + "/b"), options: options)
+                #expect(throws: TransportError.self) {
+                    try CurlTransport().send(HTTPRequest("GET", "http://octopus.invalid/c"), options: options)
+                }
+                setenv("no_proxy", "octopus.invalid", 1)
+                options.proxy = .custom(host: "127.0.0.1", port: server.port, username: nil, password: nil)
+                _ = try CurlTransport().send(HTTPRequest("GET", "http://octopus.invalid/d"), options: options)
+            }
+            #expect(asked.withLock { $0 } == ["http://octopus.invalid/a", "/b", "http://octopus.invalid/d"])
+        }
     }
 }

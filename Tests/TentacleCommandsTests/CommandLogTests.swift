@@ -61,7 +61,8 @@ import Testing
         arguments: [
             ("version", "VersionCommand"), ("help", "HelpCommand"), ("list-instances", "ListInstancesCommand"),
             ("run", "RunAgentCommand"), ("polling-proxy", "PollingProxyConfigurationCommand"),
-            ("proxy", "ProxyConfigurationCommand"), ("register", "RegisterCommand"),
+            ("proxy", "ProxyConfigurationCommand"), ("register-with", "RegisterMachineCommand"),
+            ("register", "RegisterCommand"), ("poll-server", "PollCommand"),
             ("deregister-from", "DeregisterMachineCommand"), ("deregister-worker", "DeregisterWorkerCommand"),
         ]
     )

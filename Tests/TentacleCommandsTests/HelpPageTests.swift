@@ -5,8 +5,10 @@ import Testing
 /// Pages as people and scripts read them: Tests/Fixtures/help, compared byte by byte.
 @Suite struct HelpPageTests {
     static let commands = [
-        "checkservices", "clear-trusted-servers", "configure", "import-certificate", "livez", "new-certificate",
-        "polling-proxy", "proxy", "server-comms", "service", "set-polling-connection-count", "update-trust", "watchdog",
+        "checkservices", "clear-trusted-servers", "configure", "deregister-from", "deregister-worker",
+        "import-certificate", "livez", "new-certificate", "poll-server", "polling-proxy", "proxy", "register",
+        "register-with", "register-worker", "server-comms", "service", "set-polling-connection-count",
+        "show-configuration", "update-trust", "watchdog",
     ]
 
     private static func page(_ name: String) throws -> String {

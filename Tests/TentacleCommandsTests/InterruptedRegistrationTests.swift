@@ -79,6 +79,53 @@ import Testing
         }
     }
 
+    @Test("where the server was trusted before, a lost answer is healed by --force, as the message says")
+    func trustedBefore() async throws {
+        let server = FakeOctopus()
+        try await TestWorld.with(server) { world in
+            try world.makeInstance()
+            _ = world.run("configure", "--trust", FakeOctopus.serverThumbprint)
+            let before = try world.text("home/x.config")
+            server.lose(.init(request: try await Self.requests(Self.forms[0]) - 2, isAfter: true))
+            let lost = world.run(Self.target)
+            #expect(lost.exitCode == 100)
+            #expect(lost.errors.hasSuffix("add --force should it say that the name is taken.\n"))
+            server.lose(nil)
+            #expect(world.run(Self.target).errors.hasPrefix("A machine named 'web01' already exists"))
+            #expect(world.run(Self.target + ["--force"]).exitCode == 0)
+            #expect(server.registered.count == 1)
+            #expect(try world.text("home/x.config") == before)
+        }
+    }
+
+    @Test("a deregistration is lost before or after each request, and repeated")
+    func deregistration() async throws {
+        let thumbprint = try TestIdentity.shared.get().thumbprint.description
+        let command = ["deregister-from", "--multiple"] + Self.server
+        // Root, user, spaces, space, machines, two deletions, certificate.
+        for cut in (0..<8).flatMap({
+            [FakeOctopus.Cut(request: $0, isAfter: false), .init(request: $0, isAfter: true)]
+        }) {
+            let server = FakeOctopus(
+                machines: ["Machines-1", "Machines-2"].map {
+                    FakeOctopus.machine($0, $0.lowercased(), thumbprint: thumbprint)
+                }
+            )
+            try await TestWorld.with(server) { world in
+                try world.makeInstance()
+                server.lose(cut)
+                let first = world.run(command)
+                // The last request only asks what is said of the trust.
+                #expect((first.exitCode == 0) == (cut.request == 7), "\(cut): \(first)")
+                let isDone = server.registered.isEmpty
+                server.lose(nil)
+                let second = world.run(command)
+                #expect(second.exitCode == (isDone ? 1 : 0), "\(cut): \(second)")
+                #expect(server.registered.isEmpty)
+            }
+        }
+    }
+
     @Test("only what is half done goes on without --force")
     func complete() async throws {
         let server = FakeOctopus()

@@ -36,12 +36,15 @@ private final class Person: Sendable {
                 "http://octopus.local",
                 "API-GOOD",
                 "t",
-                "Test, Production",
+                "Tset, prod",
+                "Test, PROD",
                 "web-server",
                 "polling",
                 ""
             )
             world.context.prompt = person.prompt
+            // Steps on the way are for a terminal only.
+            world.context.console.isTerminal = true
             let outcome = world.run("register")
             #expect(outcome.exitCode == 0, "\(outcome)")
             #expect(
@@ -49,13 +52,15 @@ private final class Person: Sendable {
                     "Octopus Server, e.g. https://octopus.example.com: ",
                     "Octopus Server, e.g. https://octopus.example.com: ",
                     "🔒API key, not shown (empty: user name and password): ", "Deployment target or worker [target]: ",
-                    "Environments (several with commas between): ",
+                    "Environments (several with commas between; Test, Production): ",
+                    "Environments (several with commas between; Test, Production): ",
                     "Roles, e.g. web-server (several with commas between): ",
                     "Does this agent listen for the server (listening), or dial it (polling) [listening]: ",
                     "Name of this machine on the server [web01]: ",
                 ]
             )
             #expect(outcome.errors.hasPrefix("The Octopus Server URI 'octopus' is invalid."))
+            #expect(outcome.errors.hasSuffix("The server does not have Tset.\n"))
             let thumbprint = try TestIdentity.shared.get().thumbprint
             #expect(
                 outcome.output == """
@@ -101,6 +106,35 @@ private final class Person: Sendable {
             #expect(
                 outcome.output.contains("Style:                 listening, the server dials https://w9.example.com:")
             )
+        }
+    }
+
+    @Test("a user without a password is asked for it, and for the rest that is missing")
+    func password() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let person = Person("pass word", "listening", "", "")
+            world.context.prompt = person.prompt
+            let outcome = world.run(
+                ["register", "--server=http://octopus.local", "--user=admin", "--env=Test", "--role=r"]
+            )
+            #expect(outcome.exitCode == 0, "\(outcome)")
+            #expect(person.questions.first == "🔒Password, not shown: ")
+            #expect(person.questions.count == 4)
+            #expect(!outcome.output.contains("pass word"))
+        }
+    }
+
+    @Test("a key that is wrong is said before the next question")
+    func wrongKey() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let person = Person("API-BAD", "target")
+            world.context.prompt = person.prompt
+            let outcome = world.run("register", "--server=http://octopus.local")
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.errors.hasPrefix("You must be logged in to perform this action.\n"))
+            #expect(person.questions.count == 2)
         }
     }
 

@@ -1,4 +1,5 @@
 import AgentConfiguration
+import OctopusClient
 
 package struct RegisterWithCommand: TentacleCommand {
     package static let definition = CommandDefinition(
@@ -62,9 +63,19 @@ package struct RegisterCommand: TentacleCommand {
     /// With the answers of whoever sits at the terminal; a script is never asked.
     private func completed(_ context: CommandContext) throws -> ParsedOptions {
         guard let prompt = context.prompt, !context.isNonInteractive else { return self.options }
-        let instance = try context.instance(self.options.selector)
-        let isPolling = try context.configuration(of: instance).boolean(.noListen) ?? false
-        return try RegistrationQuestions(prompt: prompt, context: context, isPollingByDefault: isPolling)
-            .completed(self.options)
+        let configuration = try context.configuration(of: try context.instance(self.options.selector))
+        let isPolling = try configuration.boolean(.noListen) ?? false
+        return try RegistrationQuestions(
+            prompt: prompt,
+            context: context,
+            isPollingByDefault: isPolling,
+            documents: { collection, options in
+                let isPolling = options.text("comms-style").map { $0.lowercased() == "tentacleactive" } ?? isPolling
+                let proxy = isPolling ? try configuration.pollingProxy() : try configuration.proxy()
+                let session = try ServerOptions(options, context).session(context, proxy: proxy.forRequests)
+                return try session.items(try session.space(options.text("space")).link(collection))
+            }
+        )
+        .completed(self.options)
     }
 }

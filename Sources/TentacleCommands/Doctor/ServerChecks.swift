@@ -216,8 +216,23 @@ struct ServerChecks {
 extension Thumbprint {
     /// Of a certificate as PEM; nil when it is none.
     init?(certificatePEM text: String) {
+        guard let der = CertificateText.der(pem: text) else { return nil }
+        self.init(certificateDER: der)
+    }
+}
+
+/// Certificates as libcurl shows them.
+enum CertificateText {
+    static func der(pem text: String) -> [UInt8]? {
         let lines = text.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("-----") }
         guard let der = Data(base64Encoded: lines.joined()), !der.isEmpty else { return nil }
-        self.init(certificateDER: Array(der))
+        return Array(der)
+    }
+
+    /// `'CN=octopus' with the thumbprint AB…`; nil for what is no certificate.
+    static func description(pem text: String) -> String? {
+        guard let der = Self.der(pem: text) else { return nil }
+        let certificate = PeerCertificate(der: der)
+        return "'\(ReadableText.escapingControls(certificate.subject))' with the thumbprint \(certificate.thumbprint)"
     }
 }
