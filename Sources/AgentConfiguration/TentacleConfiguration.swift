@@ -25,6 +25,10 @@ package enum ConfigurationKey: String, Sendable {
     case pollingProxyPassword = "Octopus.Server.Proxy.ProxyPassword"
     /// Ours; the stock agent keeps what it does not know.
     case sandboxPolicy = "Tentacle.Sandbox.Policy"
+    /// Ours, while a certificate is being changed: the one to come, sealed like the present one; see `CertificateOverlap`.
+    case nextCertificate = "Tentacle.Certificate.Next"
+    case nextCertificateThumbprint = "Tentacle.Certificate.NextThumbprint"
+    case nextCertificateKnownBy = "Tentacle.Certificate.NextKnownBy"
 }
 
 /// The configuration file of one instance: read whole, changed in memory, written back at once.
@@ -153,7 +157,11 @@ package struct TentacleConfiguration: Sendable {
     package var thumbprint: String? { self.text(.certificateThumbprint) }
 
     package func identity() throws -> TLSIdentity? {
-        guard self.thumbprint != nil, let sealed = self.text(.certificate) else { return nil }
+        try self.thumbprint.flatMap { _ in try self.identity(in: .certificate) }
+    }
+
+    func identity(in key: ConfigurationKey) throws -> TLSIdentity? {
+        guard let sealed = self.text(key) else { return nil }
         let text = try self.secrets.decrypt(sealed) { text in
             // Every PKCS#12 file is a DER sequence.
             Data(base64Encoded: text, options: .ignoreUnknownCharacters)?.first == 0x30
@@ -171,9 +179,15 @@ package struct TentacleConfiguration: Sendable {
         }
     }
 
+    /// Puts a certificate in place; a change that was under way is over then.
     package mutating func setIdentity(_ identity: TLSIdentity) throws {
-        let archive = Data(try identity.pkcs12(password: "")).base64EncodedString()
-        try self.setSecret(.certificate, archive)
+        try self.setIdentity(identity, in: .certificate)
         self.set(.certificateThumbprint, identity.thumbprint.description)
+        self.abandonOverlap()
+    }
+
+    mutating func setIdentity(_ identity: TLSIdentity, in key: ConfigurationKey) throws {
+        let archive = Data(try identity.pkcs12(password: "")).base64EncodedString()
+        try self.setSecret(key, archive)
     }
 }
