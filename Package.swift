@@ -81,6 +81,7 @@ let package = Package(
         systemLibrary("CSystemd", pkgConfig: "libsystemd", apt: "libsystemd-dev"),
         systemLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         systemLibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        systemLibrary("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
         systemLibrary("CSeccomp", pkgConfig: "libseccomp", apt: "libseccomp-dev"),
         .target(name: "CLinux"),
 
@@ -106,6 +107,7 @@ let package = Package(
         library("AgentConfiguration", ["SecureTransport"]),
         library("HostIntegration", ["CSystemd", logging], callsC: true),
         library("OctopusClient", ["CCurl"], callsC: true),
+        library("Packages", ["CArchive", "CLinux"], callsC: true),
         library(
             "TentacleAgent",
             [
@@ -116,7 +118,7 @@ let package = Package(
         library(
             "TentacleCommands",
             [
-                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "SecureTransport",
+                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "Packages", "SecureTransport",
             ]
         ),
         program("tentacle", ["TentacleCommands"]),
@@ -217,6 +219,7 @@ let package = Package(
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
         tests("HostIntegrationTests", ["HostIntegration", "ProcessTesting", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),
+        tests("PackagesTests", ["Packages", "ProcessTesting"]),
         tests(
             "TentacleCommandsTests",
             [

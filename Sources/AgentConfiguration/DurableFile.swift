@@ -131,7 +131,7 @@ package struct StagedFile: ~Copyable {
         if !self.isCommitted { unlink(self.temporary) }
     }
 
-    private static func resolvingLinks(_ path: String) -> String {
+    static func resolvingLinks(_ path: String) -> String {
         guard let resolved = realpath(path, nil) else { return path }
         defer { free(resolved) }
         return String(cString: resolved)

@@ -39,7 +39,17 @@ package struct HostFiles: Sendable {
     }
 
     /// Login name for messages; the numeric id where the name is not known.
-    package var userName: String { self.variable("USER") ?? self.variable("LOGNAME") ?? "\(getuid())" }
+    package var userName: String {
+        self.variable("USER") ?? self.variable("LOGNAME") ?? Self.name(ofUser: geteuid()) ?? "\(geteuid())"
+    }
+
+    private static func name(ofUser id: uid_t) -> String? {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 16_384)
+        guard getpwuid_r(id, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
+        return String(cString: entry.pw_name)
+    }
 
     private static func processDirectory() -> String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))

@@ -74,6 +74,7 @@ package struct TentacleConfiguration: Sendable {
         _ change: (inout TentacleConfiguration) throws -> Result
     ) throws -> Result {
         try DurableFile.withLock(onDirectoryOf: path) {
+            StagedFile.removeLeftovers(of: path)
             var configuration = try Self.load(from: path, host: host)
             let before = configuration.document
             let result = try change(&configuration)

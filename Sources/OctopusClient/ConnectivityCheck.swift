@@ -1,26 +1,3 @@
-extension OctopusSession {
-    /// Machines (or workers) of the space that have this agent's certificate.
-    package func machines(
-        withThumbprint thumbprint: String,
-        workers: Bool,
-        in space: OctopusSpace
-    ) throws(OctopusError) -> [JSONValue] {
-        try self.items(space.link(workers ? "Workers" : "Machines"), ["id": "all", "thumbprint": thumbprint])
-            // A server that does not know the filter answers with all of them: those must not be deleted.
-            .filter { machine in
-                let own = machine["Endpoint"]?.text("Thumbprint") ?? machine.text("Thumbprint")
-                return own.map { $0.comparable == thumbprint.comparable } ?? false
-            }
-    }
-
-    package func delete(_ machine: JSONValue) throws(OctopusError) {
-        guard let link = machine.link("Self") else {
-            throw OctopusError(.server, "The server did not tell how to delete '\(machine.text("Name") ?? "")'.")
-        }
-        try self.delete(link)
-    }
-}
-
 /// Asks whether the server's port for polling agents answers (spec tentacle-cli.md 13.4).
 package struct ConnectivityCheck {
     package static let attempts = 5

@@ -36,6 +36,7 @@ package struct CurlTransport: HTTPTransport {
     private var headers: UnsafeMutablePointer<curl_slist>?
     private var response = HTTPResponse(status: 0)
     private var isTooLarge = false
+    private var showsCertificate = false
     private let failureText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
     init(handle: UnsafeMutableRawPointer, maximumBytes: Int) {
@@ -60,6 +61,8 @@ package struct CurlTransport: HTTPTransport {
             try self.set(CURLOPT_SSL_VERIFYPEER, 0)
             try self.set(CURLOPT_SSL_VERIFYHOST, 0)
         }
+        self.showsCertificate = options.showsCertificate
+        if options.showsCertificate { try self.set(CURLOPT_CERTINFO, 1) }
         if let authorities = options.authorities { try self.set(CURLOPT_CAINFO, authorities) }
         try self.set(options.proxy)
         try self.set(request.method, body: request.body)
@@ -77,7 +80,34 @@ package struct CurlTransport: HTTPTransport {
         var status = 0
         try self.check(unsafe curl_getinfo_long(self.handle, CURLINFO_RESPONSE_CODE, &status))
         self.response.status = status
+        if self.showsCertificate {
+            self.response.certificate = self.certificate()
+            self.response.address = self.address()
+        }
         return self.response
+    }
+
+    /// The server's own certificate; those of its authorities follow it.
+    private func certificate() -> String? {
+        var information: UnsafeMutablePointer<curl_certinfo>?
+        guard unsafe curl_getinfo_certificates(self.handle, &information) == CURLE_OK,
+            let list = unsafe information?.pointee, unsafe list.num_of_certs > 0
+        else { return nil }
+        var entry = unsafe list.certinfo[0]
+        while let item = unsafe entry?.pointee {
+            let text = unsafe String(cString: item.data)
+            if text.hasPrefix("Cert:") { return String(text.dropFirst("Cert:".count)) }
+            unsafe entry = item.next
+        }
+        return nil
+    }
+
+    private func address() -> String? {
+        var text: UnsafePointer<CChar>?
+        guard unsafe curl_getinfo_string(self.handle, CURLINFO_PRIMARY_IP, &text) == CURLE_OK, let text = unsafe text
+        else { return nil }
+        let address = unsafe String(cString: text)
+        return address.isEmpty ? nil : address
     }
 
     private func set(_ proxy: TransportOptions.Proxy) throws(TransportError) {
@@ -154,6 +184,9 @@ package struct CurlTransport: HTTPTransport {
         switch line[..<colon].lowercased() {
         case "set-cookie": self.response.cookies.append(String(value))
         case "location": self.response.location = String(value)
+        case "date":
+            let seconds = unsafe curl_getdate(String(value), nil)
+            self.response.date = seconds < 0 ? nil : seconds
         default: break
         }
         return count

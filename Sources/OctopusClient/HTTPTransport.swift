@@ -35,6 +35,12 @@ package struct HTTPResponse: Hashable, Sendable {
     package var cookies: [String]
     package var location: String?
     package var body: [UInt8]
+    /// The server's clock, seconds since 1970, where it said what it is.
+    package var date: Int?
+    /// The certificate that the server showed, as PEM; only for requests that ask for it.
+    package var certificate: String?
+    /// The literal address that answered.
+    package var address: String?
 
     package init(status: Int, cookies: [String] = [], location: String? = nil, body: [UInt8] = []) {
         self.status = status
@@ -79,6 +85,8 @@ package struct TransportOptions: Hashable, Sendable {
     package var proxy = Proxy.fromEnvironment
     /// For `--ignoreSslErrors`, and for the connectivity check, which only asks whether somebody answers.
     package var acceptsAnyCertificate = false
+    /// The answer tells which certificate the server showed.
+    package var showsCertificate = false
     /// File with the certificates of the authorities to believe, nil for the system's.
     package var authorities: String?
     package var connectTimeout = Duration.seconds(30)

@@ -54,9 +54,11 @@ package enum JSONValue: Hashable, Sendable {
         self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes[start...]))
     }
 
-    package func encoded() throws -> [UInt8] {
+    /// Members sorted by name; on several lines for people.
+    package func encoded(forPeople: Bool = false) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        if forPeople { encoder.outputFormatting.insert(.prettyPrinted) }
         return Array(try encoder.encode(self))
     }
 }

@@ -23,6 +23,8 @@ package struct MachineRegistration: Hashable, Sendable {
     /// `https://host:port/` or `poll://…/`.
     package var uri: String
     package var thumbprint: String
+    /// Thumbprints of the servers that this host remembers from a registration like this one, complete to the end.
+    package var completedWith: [String]
 
     package init(
         kind: Kind,
@@ -33,7 +35,8 @@ package struct MachineRegistration: Hashable, Sendable {
         space: String? = nil,
         communicationStyle: String,
         uri: String,
-        thumbprint: String
+        thumbprint: String,
+        completedWith: [String] = []
     ) {
         self.kind = kind
         self.name = name
@@ -44,9 +47,19 @@ package struct MachineRegistration: Hashable, Sendable {
         self.communicationStyle = communicationStyle
         self.uri = uri
         self.thumbprint = thumbprint
+        self.completedWith = completedWith
     }
 
     var collection: String { self.isWorker ? "Workers" : "Machines" }
+
+    /// Whether a machine on the server is reached where this one will be, by the same certificate.
+    fileprivate func describes(_ endpoint: JSONValue?) -> Bool {
+        guard let endpoint, endpoint.text("Thumbprint")?.comparable == self.thumbprint.comparable,
+            endpoint.text("CommunicationStyle")?.comparable == self.communicationStyle.comparable
+        else { return false }
+        // A polling agent's address is its subscription, which may have been a made-up one.
+        return self.communicationStyle == "TentacleActive" || endpoint.text("Uri")?.comparable == self.uri.comparable
+    }
 
     var isWorker: Bool {
         if case .worker = self.kind { return true }
@@ -56,12 +69,22 @@ package struct MachineRegistration: Hashable, Sendable {
 
 /// A registration of which everything is known and checked; nothing has been changed yet.
 package struct PreparedRegistration: Sendable {
+    package enum Occasion: Hashable, Sendable {
+        case new
+        /// `--force`: a machine of this name is changed.
+        case change
+        /// A registration of this very agent that was cut short is brought to its end.
+        case completion
+    }
+
     package var method: String
     package var link: String
     package var body: JSONValue
     package var serverThumbprint: String
     package var spaceName: String?
-    package var replacesExisting: Bool
+    package var occasion: Occasion
+    /// The environments, tenants or worker pools by the names that the server has for them.
+    package var names: [String: [String]]
 }
 
 extension OctopusSession {
@@ -70,16 +93,18 @@ extension OctopusSession {
         _ registration: MachineRegistration,
         agentMajorVersion: Int
     ) throws(OctopusError) -> PreparedRegistration {
+        self.onStep("Asking the server for the space and its certificate...")
         let space = try self.space(registration.space)
         try self.checkVersion(agentMajorVersion: agentMajorVersion)
         let serverThumbprint = try self.serverThumbprint()
+        self.onStep("Looking up the name '\(registration.name)' and what it will belong to...")
         let existing = try self.machine(named: registration.name, in: space.link(registration.collection))
-        if existing != nil, !registration.force { throw Self.alreadyExists(registration) }
+        let occasion = try Self.occasion(of: registration, existing, serverThumbprint)
+        var members: [String: JSONValue] = [:]
         var proxyID: String?
         if let proxy = registration.proxy {
             proxyID = try self.identifier(named: proxy, of: "proxy name", in: space.link("Proxies"))
         }
-        var members: [String: JSONValue] = [:]
         if let policy = registration.policy {
             members["MachinePolicyId"] = .string(
                 try self.identifier(named: policy, of: "machine policy", in: space.link("MachinePolicies"))
@@ -87,28 +112,62 @@ extension OctopusSession {
         } else if existing == nil {
             members["MachinePolicyId"] = .null
         }
-        members.merge(try self.scope(of: registration.kind, in: space)) { $1 }
+        let scope = try self.scope(of: registration.kind, in: space)
+        members.merge(scope.members) { $1 }
         members["Name"] = .string(registration.name)
         members["Endpoint"] = Self.endpoint(of: registration, proxyID: proxyID, existing: existing?["Endpoint"])
         if let id = space.id { members["SpaceId"] = .string(id) }
-        let target = existing?.link("Self")
         if existing == nil { members["SkipInitialHealthCheck"] = .bool(false) }
+        let target = existing?.link("Self")
         return PreparedRegistration(
             method: target == nil ? "POST" : "PUT",
             link: target ?? space.link(registration.collection),
             body: (existing ?? .object([:])).replacing(members),
             serverThumbprint: serverThumbprint,
             spaceName: space.name,
-            replacesExisting: existing != nil
+            occasion: occasion,
+            names: scope.names
         )
     }
 
     /// Registers, rows 18 and 19; the answer is the machine as the server has it now.
     package func commit(_ registration: PreparedRegistration) throws(OctopusError) -> JSONValue {
-        let answer = try self.send(registration.method, registration.link, body: registration.body)
+        self.onStep("Telling the server...")
+        let answer: JSONValue
+        do throws(OctopusError) {
+            answer = try self.send(registration.method, registration.link, body: registration.body)
+        } catch {
+            guard error.code == .unreachable || error.code == .unreadable else { throw error }
+            throw OctopusError(
+                error.code,
+                "\(error.message)\nThe server may have registered this agent all the same. Repeat the command; "
+                    + "add --force should it say that the name is taken."
+            )
+        }
         guard let link = answer.link("Self") else { return answer }
         // The machine is registered by now: a lost answer to this question changes nothing.
         return (try? self.get(link)) ?? answer
+    }
+
+    /// Where a prepared registration goes, for people to read.
+    package func url(of registration: PreparedRegistration) -> String {
+        self.address.resolve(LinkTemplate.expand(registration.link))
+    }
+
+    /// A name that is taken is refused without `--force`, but for one case.
+    ///
+    /// When the machine is this very agent, and this host does not remember the server, an earlier registration was cut
+    /// short between the two, and goes on.
+    private static func occasion(
+        of registration: MachineRegistration,
+        _ existing: JSONValue?,
+        _ serverThumbprint: String
+    ) throws(OctopusError) -> PreparedRegistration.Occasion {
+        guard let existing else { return .new }
+        guard !registration.force else { return .change }
+        let isComplete = registration.completedWith.contains { $0.comparable == serverThumbprint.comparable }
+        guard !isComplete, registration.describes(existing["Endpoint"]) else { throw Self.alreadyExists(registration) }
+        return .completion
     }
 
     private func checkVersion(agentMajorVersion: Int) throws(OctopusError) {
@@ -124,7 +183,13 @@ extension OctopusSession {
     }
 
     private func machine(named name: String, in link: String) throws(OctopusError) -> JSONValue? {
-        try self.items(link, ["name": name]).first { $0.text("Name")?.comparable == name.comparable }
+        do throws(OctopusError) {
+            return try self.items(link, ["name": name]).first { $0.text("Name")?.comparable == name.comparable }
+        } catch {
+            // As the stock agent has it; the server refuses a name twice itself.
+            guard error.code == .unreadable else { throw error }
+            return nil
+        }
     }
 
     private static func alreadyExists(_ registration: MachineRegistration) -> OctopusError {
@@ -154,55 +219,60 @@ extension OctopusSession {
 
     // MARK: Names to ids
 
+    private typealias Scope = (members: [String: JSONValue], names: [String: [String]])
+    private typealias Named = (id: String, name: String)
+
     private func scope(
         of kind: MachineRegistration.Kind,
         in space: OctopusSpace
-    ) throws(OctopusError) -> [String: JSONValue] {
+    ) throws(OctopusError) -> Scope {
         switch kind {
-        case .worker(let pools):
-            let ids = try self.identifiers(pools, of: "worker pool", in: space.link("WorkerPools"))
-            return ["WorkerPoolIds": .strings(ids)]
-        case .target(let environments, let roles, let tenants, let tenantTags, let participation):
+        case .worker(let wanted):
+            let pools = try self.found(wanted, of: "worker pool", in: space.link("WorkerPools"))
+            return (["WorkerPoolIds": .strings(pools.map(\.id))], ["WorkerPools": pools.map(\.name)])
+        case .target(let wanted, let roles, let wantedTenants, let tenantTags, let participation):
             let tags = tenantTags.isEmpty ? [] : try self.canonicalTags(tenantTags, in: space.link("TagSets"))
-            let environmentIDs = try self.environmentIdentifiers(environments, in: space)
-            let tenantIDs =
-                tenants.isEmpty ? [] : try self.identifiers(tenants, of: "tenant", in: space.link("Tenants"))
-            return [
-                "EnvironmentIds": .strings(environmentIDs), "Roles": .strings(roles), "TenantIds": .strings(tenantIDs),
-                "TenantTags": .strings(tags), "TenantedDeploymentParticipation": .string(participation),
+            let environments = try self.environments(wanted, in: space)
+            let tenants =
+                wantedTenants.isEmpty ? [] : try self.found(wantedTenants, of: "tenant", in: space.link("Tenants"))
+            let members: [String: JSONValue] = [
+                "EnvironmentIds": .strings(environments.map(\.id)), "Roles": .strings(roles),
+                "TenantIds": .strings(tenants.map(\.id)), "TenantTags": .strings(tags),
+                "TenantedDeploymentParticipation": .string(participation),
             ]
+            return (members, ["Environments": environments.map(\.name), "Tenants": tenants.map(\.name)])
         }
     }
 
-    private func environmentIdentifiers(_ names: [String], in space: OctopusSpace) throws(OctopusError) -> [String] {
+    private func environments(_ names: [String], in space: OctopusSpace) throws(OctopusError) -> [Named] {
         if let id = space.id {
             do throws(OctopusError) {
                 let items = try self.items("~/api/\(id)/environments/v2?skip=0&take=2147483647")
-                return try Self.identifiers(names, among: items, type: "environment")
+                return try Self.found(names, among: items, type: "environment")
             } catch {
                 // Servers before dynamic environments do not know the route.
                 guard error.code == .notFound else { throw error }
             }
         }
-        return try self.identifiers(names, of: "environment", in: space.link("Environments"))
+        return try self.found(names, of: "environment", in: space.link("Environments"))
     }
 
-    private func identifiers(_ names: [String], of type: String, in link: String) throws(OctopusError) -> [String] {
+    private func found(_ names: [String], of type: String, in link: String) throws(OctopusError) -> [Named] {
         var items = try self.items(link)
-        let unknown = names.filter { Self.identifier($0, among: items) == nil }
+        let unknown = names.filter { Self.found($0, among: items) == nil }
         if !unknown.isEmpty {
             // An id of something that the list leaves out.
             items += try self.items(link, ["ids": unknown.joined(separator: ",")])
         }
-        return try Self.identifiers(names, among: items, type: type)
+        return try Self.found(names, among: items, type: type)
     }
 
-    private static func identifiers(
+    private static func found(
         _ names: [String],
         among items: [JSONValue],
         type: String
-    ) throws(OctopusError) -> [String] {
-        let unknown = names.filter { Self.identifier($0, among: items) == nil }
+    ) throws(OctopusError) -> [Named] {
+        let unknown = names.filter { Self.found($0, among: items) == nil }
         guard unknown.isEmpty else {
             throw OctopusError(
                 .refused,
@@ -213,17 +283,18 @@ extension OctopusSession {
                         + "Octopus Server. Ensure the \(type)s exist and you have permission to access them."
             )
         }
-        var ids: [String] = []
-        for id in names.compactMap({ Self.identifier($0, among: items) }) where !ids.contains(id) { ids.append(id) }
-        return ids
+        var result: [Named] = []
+        for item in names.compactMap({ Self.found($0, among: items) }) {
+            if !result.contains(where: { $0.id == item.id }) { result.append(item) }
+        }
+        return result
     }
 
     /// By name, then by slug, then by id.
-    private static func identifier(_ name: String, among items: [JSONValue]) -> String? {
+    private static func found(_ name: String, among items: [JSONValue]) -> Named? {
         for member in ["Name", "Slug", "Id"] {
-            if let item = items.first(where: { $0.text(member)?.comparable == name.comparable }) {
-                return item.text("Id")
-            }
+            guard let item = items.first(where: { $0.text(member)?.comparable == name.comparable }) else { continue }
+            return item.text("Id").map { ($0, item.text("Name") ?? $0) }
         }
         return nil
     }

@@ -10,8 +10,10 @@ package struct OctopusError: Error, Equatable, CustomStringConvertible {
         case notFound
         /// 400 and 409.
         case validation
-        /// Any other status, or an answer that is not what the API answers.
+        /// Any other status.
         case server
+        /// An answer that is not what the API answers: a web page, or JSON of another kind.
+        case unreadable
         /// The request cannot be meant so: unknown environment, name taken, …
         case refused
     }

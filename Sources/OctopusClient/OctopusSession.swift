@@ -17,6 +17,8 @@ package final class OctopusSession {
     package var patience = OctopusSession.defaultPatience
     /// Told once, when the first try failed and more follow.
     package var onWaiting: (String) -> Void = { _ in }
+    /// Told what is asked or said next, for those who want to see it.
+    package var onStep: (String) -> Void = { _ in }
 
     private let credential: OctopusCredential
     private let transport: any HTTPTransport
@@ -26,6 +28,8 @@ package final class OctopusSession {
     private var cookies: [String: String] = [:]
     private var cachedRoot: JSONValue?
 
+    /// More pages than any collection has: a server whose last page has a next one would never let go.
+    package static let maximumPages = 1000
     private static let retryPause = Duration.seconds(1)
     private static let busyRetryPause = Duration.milliseconds(500)
 
@@ -51,9 +55,9 @@ package final class OctopusSession {
     package func root() throws(OctopusError) -> JSONValue {
         if let cachedRoot { return cachedRoot }
         let root = try self.document(try self.patiently("~/api"))
-        guard let version = root.text("ApiVersion"), version.hasPrefix("3.0.") || version == "3.0" else {
+        guard Self.speaksOurs(root.text("ApiVersion")) else {
             throw OctopusError(
-                .server,
+                .unreadable,
                 "The server at \(self.address) did not answer as an Octopus Server (its API version is "
                     + "\(root.text("ApiVersion") ?? "missing")). Check the server URL and try again."
             )
@@ -61,6 +65,12 @@ package final class OctopusSession {
         try self.signInIfNeeded(root)
         self.cachedRoot = root
         return root
+    }
+
+    /// 3.0.0 to 3.0.99 (spec 12.2).
+    private static func speaksOurs(_ version: String?) -> Bool {
+        let parts = (version ?? "").split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+        return parts.prefix(2) == [3, 0] && (parts.count < 3 || (0...99).contains(parts[2] ?? -1))
     }
 
     package func get(_ link: String, _ parameters: [String: String] = [:]) throws(OctopusError) -> JSONValue {
@@ -80,12 +90,17 @@ package final class OctopusSession {
         var page = try self.get(link, parameters)
         if let all = page.items { return all }
         var result: [JSONValue] = []
-        while let items = page["Items"]?.items, !items.isEmpty {
+        for _ in 0..<Self.maximumPages {
+            guard let items = page["Items"]?.items, !items.isEmpty else { return result }
             result += items
-            guard let next = page.link("Page.Next") else { break }
+            guard let next = page.link("Page.Next") else { return result }
             page = try self.get(next)
         }
-        return result
+        throw OctopusError(
+            .unreadable,
+            "The server at \(self.address) answers \(LinkTemplate.expand(link)) with more than \(Self.maximumPages) "
+                + "pages. Check the server URL, and what stands between."
+        )
     }
 
     // MARK: Requests
@@ -173,7 +188,11 @@ package final class OctopusSession {
             "Username": .string(username), "Password": .string(password), "RememberMe": .bool(false),
             "State": .object(["UsingSecureConnection": .bool(self.address.isSecure)]),
         ])
-        _ = try self.send("POST", root.link("SignIn") ?? "~/api/users/login", body: body)
+        self.onStep("Signing in as '\(username)'...")
+        self.cookies = [:]
+        _ = try self.checked(
+            try self.send("POST", root.link("SignIn") ?? "~/api/users/login", [:], body: body)
+        )
         guard self.cookies.keys.count(where: { $0.hasPrefix(Self.forgeryCookie) }) == 1 else {
             throw OctopusError(.security, "The server at \(self.address) did not start a session for '\(username)'.")
         }
@@ -187,7 +206,7 @@ package final class OctopusSession {
             return try JSONValue(bytes: body)
         } catch {
             throw OctopusError(
-                .server,
+                .unreadable,
                 "The server at \(self.address) did not appear to be an Octopus Server: its answer is not JSON. "
                     + "Check the server URL and try again."
             )
@@ -197,23 +216,32 @@ package final class OctopusSession {
     private func checked(_ response: HTTPResponse) throws(OctopusError) -> [UInt8] {
         guard !(200...299).contains(response.status) else { return response.body }
         let body = try? JSONValue(bytes: response.body)
-        let text = body?.text("ErrorMessage")
+        let text = body?.text("ErrorMessage").map(Self.readable)
         switch response.status {
         case 300...399:
             throw OctopusError(
                 .server,
-                "The server at \(self.address) redirects to \(response.location ?? "another place"). "
+                "The server at \(self.address) redirects to \(response.location.map(Self.readable) ?? "another place"). "
                     + "Give that address as --server."
             )
         case 400, 409:
-            let errors = (body?["Errors"]?.items ?? []).compactMap(\.string).map { " - \($0)" }
+            let errors = (body?["Errors"]?.items ?? []).prefix(Self.maximumErrors).compactMap(\.string)
+                .map { " - \(Self.readable($0))" }
             let lines = [text ?? "The server refused the request.", ""] + errors
             throw OctopusError(.validation, errors.isEmpty ? lines[0] : lines.joined(separator: "\n"))
-        case 401, 403:
+        case 401:
             throw OctopusError(
                 .security,
-                "The Octopus Server at \(self.address) did not accept the credentials (\(response.status)): "
-                    + (text ?? "Please provide a valid API key or log in again.")
+                (text ?? "Please provide a valid API key or log in again.")
+                    + "\nThe Octopus Server at \(self.address) did not accept the credentials (401). "
+                    + "Check the API key, the token or the password."
+            )
+        case 403:
+            throw OctopusError(
+                .security,
+                (text ?? "You do not have permission to perform this action.")
+                    + "\nThe Octopus Server at \(self.address) does not allow this user to do it (403). "
+                    + "Use the API key of a user who may."
             )
         case 404:
             throw OctopusError(
@@ -228,6 +256,16 @@ package final class OctopusSession {
         }
     }
 
+    private static let maximumErrors = 50
+    private static let maximumErrorCharacters = 4000
+
+    /// What a server says goes to a terminal: without its control characters, and not without end.
+    private static func readable(_ text: String) -> String {
+        let scalars = text.unicodeScalars.prefix(Self.maximumErrorCharacters)
+            .filter { $0 == "\n" || $0 == "\t" || $0.properties.generalCategory != .control }
+        return String(String.UnicodeScalarView(scalars))
+    }
+
     private func unreachable(_ reason: String) -> String {
         "Unable to connect to the Octopus Deploy server at \(self.address): \(reason). "
             + "Check the server URL, the network and the proxy settings."
@@ -240,7 +278,7 @@ package final class OctopusSession {
             OctopusError(
                 .tls,
                 "No trusted connection to \(self.address): \(error.message). Use a server URL that matches its "
-                    + "certificate, add the authority to the system's store, or pass --ignoreSslErrors."
+                    + "certificate, give the certificate of its authority as --server-ca, or pass --ignoreSslErrors."
             )
         case .invalidURL: OctopusError(.invalidAddress, "The Octopus Server URI '\(self.address)' is invalid.")
         case .other: OctopusError(.server, "The request to \(self.address) failed: \(error.message).")

@@ -22,7 +22,13 @@ package struct CommandContext: Sendable {
     /// Secrets that no command line and no file shall hold come this way.
     package var readStandardInput: @Sendable () throws(ConfigurationError) -> [UInt8] =
         DurableFile.readStandardInput
+    /// Somebody who can be asked; nil in scripts, pipes and units.
+    package var prompt: Prompt?
     package var isRoot = geteuid() == 0
+    /// Why the host's resolver does not know a name; nil when it does.
+    package var resolveName: @Sendable (String) -> String? = NameLookup.failure
+    /// Nil when the file system does not tell.
+    package var diskSpace: @Sendable (String) -> DiskSpace? = DiskSpace.measure
     /// Readable when the command shall end; -1 for never.
     package var interruption: CInt = -1
     /// `--noninteractive` was given; only `agent` minds.
@@ -61,7 +67,7 @@ package struct CommandContext: Sendable {
 
     /// The world of the real program.
     package static func current() -> CommandContext {
-        CommandContext(
+        var context = CommandContext(
             host: .current(),
             console: .standard,
             transport: CurlTransport(),
@@ -84,6 +90,8 @@ package struct CommandContext: Sendable {
                 return errno
             }
         )
+        context.prompt = .terminal()
+        return context
     }
 
     private static func executablePath() -> String {

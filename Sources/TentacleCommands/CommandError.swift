@@ -23,8 +23,10 @@ package struct CommandError: Error, Equatable, CustomStringConvertible {
             self.init(isControlled ? .controlledFailure : .failure, error.message)
         case let error as OctopusError:
             switch error.code {
-            case .refused, .validation, .security: self.init(.controlledFailure, error.message)
-            case .invalidAddress, .unreachable, .tls, .notFound, .server: self.init(.failure, error.message)
+            case .refused, .security: self.init(.controlledFailure, error.message)
+            // What a server finds wrong with a registration is a controlled failure: see `Registrar`.
+            case .validation, .invalidAddress, .unreachable, .tls, .notFound, .server, .unreadable:
+                self.init(.failure, error.message)
             }
         default: self.init(.failure, "\(error)")
         }

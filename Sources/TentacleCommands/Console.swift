@@ -6,6 +6,8 @@ package struct Console: Sendable {
     package var isQuiet = false
     /// Standard output is a terminal, which obeys control characters.
     package var isTerminal = false
+    /// Results may be coloured: standard output is a terminal that shows colours, and nobody asked for none.
+    package var usesColours = false
     private let output: @Sendable (String) -> Void
     private let errorOutput: @Sendable (String) -> Void
 
@@ -23,8 +25,29 @@ package struct Console: Sendable {
             errorOutput: { Self.write($0, to: STDERR_FILENO) }
         )
         console.isTerminal = isatty(STDOUT_FILENO) == 1
+        console.usesColours = console.isTerminal && Self.wantsColours
         return console
     }()
+
+    /// See no-color.org; a terminal that calls itself dumb shows control sequences as text.
+    private static var wantsColours: Bool {
+        let isRefused = getenv("NO_COLOR").map { $0.pointee != 0 } ?? false
+        let terminal = getenv("TERM").map { String(cString: $0) } ?? "dumb"
+        return !isRefused && terminal != "dumb"
+    }
+
+    /// What a word of a result means for its reader.
+    package enum Style: String, Sendable {
+        case plain = ""
+        case good = "32"
+        case doubtful = "33"
+        case bad = "31"
+    }
+
+    /// The text in the colour of its meaning where colours are shown, else the text as it is.
+    package func styled(_ text: String, _ style: Style) -> String {
+        self.usesColours && style != .plain ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
+    }
 
     /// A message of level Info or Warn.
     package func info(_ message: String) {

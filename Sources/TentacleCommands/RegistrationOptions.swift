@@ -30,22 +30,7 @@ struct RegistrationOptions: Sendable {
                 "space",
                 help: "The name of the space within which this command will be executed. E.g. 'Finance Department'"
             ),
-            OptionDefinition(
-                "server-comms-port",
-                kind: .integer,
-                help: "When using active communication, the comms port on the Octopus Server; the default is 10943"
-            ),
-            OptionDefinition(
-                "server-comms-address",
-                help:
-                    "When using active communication, the comms address on the Octopus Server; the address of the Octopus Server "
-                    + "will be used if omitted."
-            ),
-            OptionDefinition(
-                "server-web-socket",
-                help: "When using active communication over websockets, the address of the Octopus Server",
-                isHidden: true
-            ),
+            PollingAddress.port, PollingAddress.address, PollingAddress.webSocket,
             OptionDefinition(
                 "server-subscription-id",
                 help: "The subscription to use when registering a polling Tentacle; generated if omitted"
@@ -57,7 +42,50 @@ struct RegistrationOptions: Sendable {
                     "When using passive communication, the comms port that the Octopus Server is instructed to call back on to "
                     + "reach this machine; defaults to the configured listening port"
             ),
+            DryRun.option,
         ]
+
+    static let ofTargets = [
+        OptionDefinition(
+            "env",
+            "environment",
+            help:
+                "The environment name, slug or Id to add the machine to - e.g., 'Production'; specify this argument multiple "
+                + "times to add multiple environments"
+        ),
+        OptionDefinition(
+            "role",
+            "r",
+            help:
+                "The machine role that the machine will assume - e.g., 'web-server'; specify this argument multiple times to "
+                + "add multiple roles"
+        ),
+        OptionDefinition(
+            "tenant",
+            help:
+                "A tenant who the machine will be connected to; specify this argument multiple times to add multiple tenants"
+        ),
+        OptionDefinition(
+            "tenanttag",
+            help:
+                "A tenant tag which the machine will be tagged with - e.g., 'CustomerType/VIP'; specify this argument "
+                + "multiple times to add multiple tenant tags"
+        ),
+        OptionDefinition(
+            "tenanted-deployment-participation",
+            help: "How the machine should participate in tenanted deployments. Allowed values are Untenanted, "
+                + "TenantedOrUntenanted and Tenanted."
+        ),
+    ]
+
+    static let ofWorkers = [
+        OptionDefinition(
+            "workerpool",
+            help:
+                "The worker pool name, slug or Id to add the machine to - e.g., 'Windows Pool'; specify this argument "
+                + "multiple times to add multiple pools"
+        )
+    ]
 
     let options: ParsedOptions
     let isPolling: Bool
@@ -65,8 +93,12 @@ struct RegistrationOptions: Sendable {
     let publicHostName: String
 
     /// Row 4 of the checks before any network traffic; the others need the instance and are in `Registrar`.
-    init(_ options: ParsedOptions, _ context: CommandContext) throws(CommandError) {
-        let style = options.text("comms-style").map { CommunicationStyle(wireName: $0) } ?? .listening
+    init(
+        _ options: ParsedOptions,
+        _ context: CommandContext,
+        defaultStyle: CommunicationStyle
+    ) throws(CommandError) {
+        let style = options.text("comms-style").map { CommunicationStyle(wireName: $0) } ?? defaultStyle
         guard style == .listening || style == .polling else {
             throw CommandError("Please specify a valid communications style, e.g. --comms-style=TentaclePassive")
         }
@@ -84,37 +116,15 @@ struct RegistrationOptions: Sendable {
                     + "use the polling-proxy command first and then register the Tentacle with register-with."
             )
         }
-        guard let socket = self.options.text("server-web-socket") else { return }
-        guard self.options.text("server-comms-address") == nil else {
-            throw CommandError("Please specify a --server-web-socket, or a --server-comms-address - not both.")
-        }
-        throw CommandError(
-            "Websockets is only supported on Windows Server 2012 and later (--server-web-socket=\(socket))"
-        )
-    }
-
-    /// `https://host:port` to poll: the port option, else the address's own port, its scheme's included (spec 13.4).
-    func pollingAddress(server: ServerOptions) throws(CommandError) -> NetworkAddress {
-        let port = self.options.integer("server-comms-port")
-        if let port { try Self.check(port, "server-comms-port") }
-        if let text = self.options.text("server-comms-address") {
-            guard let address = NetworkAddress(text), ["http", "https"].contains(address.scheme) else {
-                throw CommandError(
-                    "The --server-comms-address '\(text)' is not valid. Give it with its scheme, e.g. https://octopus:10943"
-                )
-            }
-            return NetworkAddress(scheme: "https", host: address.host, port: port ?? address.port)
-        }
-        guard let host = NetworkAddress(server.addressText)?.host else {
-            throw CommandError("The server address '\(server.addressText)' has no host. Give --server-comms-address.")
-        }
-        return NetworkAddress(scheme: "https", host: host, port: port ?? Self.defaultPollingPort)
+        let address = PollingAddress(options: self.options)
+        try address.checkCombinations()
+        if self.isPolling { try address.checkPlatform() }
     }
 
     /// `https://host:port/` at which the server finds a listening agent.
     func listeningAddress(configuredPort: Int) throws(CommandError) -> NetworkAddress {
         let port = self.options.integer("tentacle-comms-port") ?? configuredPort
-        try Self.check(port, "tentacle-comms-port")
+        try PollingAddress.check(port, "tentacle-comms-port")
         let isSix = self.publicHostName.contains(":") && !self.publicHostName.hasPrefix("[")
         let host = isSix ? "[\(self.publicHostName)]" : self.publicHostName
         guard let address = NetworkAddress("https://\(host):\(port)/"), address.path == "/" else {
@@ -131,20 +141,11 @@ struct RegistrationOptions: Sendable {
         at address: String,
         _ context: CommandContext
     ) throws(CommandError) -> String {
-        let existing = servers.first { $0.communicationStyle == .polling && $0.hasAddress(address) }
-        if let subscription = existing?.effectiveSubscriptionID { return subscription }
-        guard let given = self.options.text("server-subscription-id") else { return context.makeSubscriptionID() }
-        guard let address = NetworkAddress(given), address.scheme == "poll" else {
+        let given = self.options.text("server-subscription-id")
+        if let given, NetworkAddress(given)?.scheme != "poll" {
             throw CommandError("The ServerSubscriptionId must start with \(SubscriptionID.scheme)")
         }
-        return given
-    }
-
-    private static let defaultPollingPort = 10943
-
-    private static func check(_ port: Int, _ option: String) throws(CommandError) {
-        guard (1...65535).contains(port) else {
-            throw CommandError("The port \(port) of --\(option) is not valid. Give a port from 1 to 65535.")
-        }
+        let existing = servers.first { $0.communicationStyle == .polling && $0.hasAddress(address) }
+        return existing?.effectiveSubscriptionID ?? given ?? context.makeSubscriptionID()
     }
 }

@@ -1,6 +1,6 @@
 import AgentConfiguration
 
-/// A password that a command takes from an option, a file, standard input or the environment.
+/// A password or a key that a command takes from an option, a file, standard input or the environment.
 ///
 /// Only the option is the stock agent's. Command lines can be seen by every user of the host, the others cannot.
 struct SecretOption: Sendable {
@@ -10,6 +10,10 @@ struct SecretOption: Sendable {
     var fileName: String
     /// Counts only when nothing else is given.
     var variable: String
+    /// What it is, in messages.
+    var noun = "password"
+    /// Keys have no blanks: those that copying leaves around them are dropped.
+    var hasBlanks = true
 
     /// The canonical name of the option is not the same in both commands that have it.
     static func archivePassword(name: String = "pfx-password") -> SecretOption {
@@ -37,8 +41,13 @@ struct SecretOption: Sendable {
     var fileDefinition: OptionDefinition {
         OptionDefinition(
             self.fileName,
-            help: "File that holds the password and nothing else; - for standard input"
+            help: "File that holds the \(self.noun) and nothing else; - for standard input"
         )
+    }
+
+    /// On the command line, as itself or as a file; a blank one counts as not given.
+    func isGiven(_ options: ParsedOptions) -> Bool {
+        options.text(self.name) != nil || options.text(self.fileName) != nil
     }
 
     /// Nil when the password is given in none of the ways.
@@ -51,14 +60,18 @@ struct SecretOption: Sendable {
         }
         let secret: String
         do throws(ConfigurationError) {
-            secret = Self.firstLine(try SecretFile.read(file, context))
+            secret = self.content(try SecretFile.read(file, context))
         } catch {
             throw CommandError(
-                "\(error.message) Give the file that holds the password and nothing else as --\(self.fileName)."
+                "\(error.message) Give the file that holds the \(self.noun) and nothing else as --\(self.fileName)."
             )
         }
-        guard !secret.isEmpty else { throw CommandError("The password file '\(file)' is empty.") }
+        guard !secret.isEmpty else { throw CommandError("The \(self.noun) file '\(file)' is empty.") }
         return secret
+    }
+
+    private func content(_ text: String) -> String {
+        self.hasBlanks ? Self.firstLine(text) : text.filter { !$0.isWhitespace && $0 != "\u{FEFF}" }
     }
 
     /// Without the line end and the byte-order mark that editors leave.

@@ -8,16 +8,18 @@ struct ServerOptions: Sendable {
         OptionDefinition(
             "apiKey",
             "api-key",
-            help: "Your API key; you can get this from the Octopus web portal. Better given by --api-key-file or the "
-                + "environment variable OCTOPUS_API_KEY: command lines can be seen by every user of the host"
+            help: "Your API key; you can get this from the Octopus web portal. \(Self.apiKey.advice)"
         ),
+        Self.apiKey.fileDefinition,
         OptionDefinition(
-            "api-key-file",
-            help: "File that holds your API key and nothing else; - for standard input"
+            "bearerToken",
+            "bearer-token",
+            help: "A Bearer Token which has access to your Octopus instance. \(Self.bearerToken.advice)"
         ),
-        OptionDefinition("bearerToken", help: "A Bearer Token which has access to your Octopus instance"),
+        Self.bearerToken.fileDefinition,
         OptionDefinition("username", "u", "user", help: "If not using API keys, your username"),
-        OptionDefinition("password", "p", help: "If not using API keys, your password"),
+        OptionDefinition("password", "p", help: "If not using API keys, your password. \(Self.password.advice)"),
+        Self.password.fileDefinition,
         OptionDefinition(
             "ignoreSslErrors",
             kind: .flag,
@@ -26,42 +28,67 @@ struct ServerOptions: Sendable {
                 + "certificate errors will be ignored. WARNING: this option may create a security vulnerability."
         ),
         OptionDefinition(
+            "server-ca",
+            "serverCa",
+            help: "File with the certificates, in PEM form, of the authorities to trust for the connection to the "
+                + "Octopus Server, instead of those of this machine"
+        ),
+        OptionDefinition(
             "server-timeout",
             kind: .integer,
             help: "Seconds to keep trying while the server cannot be reached. Defaults to 60."
         ),
     ]
 
-    static let keyVariable = "OCTOPUS_API_KEY"
+    static let apiKey = SecretOption(
+        name: "apiKey",
+        spelling: "apiKey",
+        fileName: "api-key-file",
+        variable: "OCTOPUS_API_KEY",
+        noun: "API key",
+        hasBlanks: false
+    )
+    /// The variable is that of Octopus Deploy's own command line.
+    static let bearerToken = SecretOption(
+        name: "bearerToken",
+        spelling: "bearerToken",
+        fileName: "bearer-token-file",
+        variable: "OCTOPUS_ACCESS_TOKEN",
+        noun: "bearer token",
+        hasBlanks: false
+    )
+    static let password = SecretOption(
+        name: "password",
+        spelling: "password",
+        fileName: "password-file",
+        variable: "OCTOPUS_PASSWORD"
+    )
 
     let address: ServerAddress
     /// As given, for its host name.
     let addressText: String
-    let ignoresCertificateErrors: Bool
     private let credential: OctopusCredential
     private let patience: Duration
+    private let ignoresCertificateErrors: Bool
+    private let authorities: String?
 
-    /// Checks in the order of the spec; a key in the environment counts only when nothing else is given.
+    /// Whether anything of it is on the command line; the environment alone asks for no server.
+    static func isGiven(_ options: ParsedOptions) -> Bool {
+        options.text("server") != nil || Self.hasCredential(options)
+    }
+
+    static func hasCredential(_ options: ParsedOptions) -> Bool {
+        options.text("username") != nil
+            || [Self.apiKey, Self.bearerToken, Self.password].contains { $0.isGiven(options) }
+    }
+
+    /// Checks in the order of the spec; what is in the environment counts only when nothing else is given.
     init(_ options: ParsedOptions, _ context: CommandContext) throws {
-        let credentials = try Self.credentials(options, context)
-        guard credentials.count < 2 else {
-            throw CommandError(
-                "Please specify a Bearer Token, API Key or username and password - not multiple."
-            )
-        }
-        if case .password(let username, let password) = credentials.first {
-            guard !password.isEmpty else {
-                throw CommandError("Please specify a password for the specified user account")
-            }
-            guard !username.isEmpty else {
-                throw CommandError("Please specify a username for the specified password")
-            }
-        }
+        try Self.checkCombinations(options, context)
         guard let server = options.text("server") else {
             throw CommandError("Please specify an Octopus Server, e.g., --server=http://your-octopus-server")
         }
-        let fromEnvironment = context.host.variable(Self.keyVariable).map { OctopusCredential.apiKey($0) }
-        guard let credential = credentials.first ?? fromEnvironment else {
+        guard let credential = try Self.credential(options, context) else {
             throw CommandError(
                 "Please specify an Octopus API key, a Bearer Token or a username and password. You can get an API key from the "
                     + "Octopus web portal. E.g., --apiKey=ABC1234"
@@ -69,47 +96,78 @@ struct ServerOptions: Sendable {
         }
         self.address = try ServerAddress(server)
         self.addressText = server
-        self.credential = try Self.checked(credential)
+        self.credential = credential
         self.ignoresCertificateErrors = options.isSet("ignoreSslErrors")
+        self.authorities = try Self.authorities(options, context)
         self.patience = options.integer("server-timeout").map { .seconds(max(0, $0)) } ?? OctopusSession.defaultPatience
     }
 
-    private static func credentials(_ options: ParsedOptions, _ context: CommandContext) throws -> [OctopusCredential] {
-        var result: [OctopusCredential] = []
-        if let token = options.text("bearerToken") { result.append(.bearerToken(token)) }
-        if let key = options.text("apiKey") { result.append(.apiKey(key)) }
-        if let file = options.text("api-key-file") { result.append(.apiKey(try Self.key(in: file, context))) }
-        let username = options.text("username")
-        let password = options.text("password")
-        if username != nil || password != nil {
-            result.append(.password(username: username ?? "", password: password ?? ""))
+    private static func checkCombinations(_ options: ParsedOptions, _ context: CommandContext) throws(CommandError) {
+        let hasUsername = options.text("username") != nil
+        let hasPassword = Self.password.isGiven(options)
+        let kinds = [Self.bearerToken.isGiven(options), Self.apiKey.isGiven(options), hasUsername || hasPassword]
+        guard kinds.count(where: \.self) < 2 else {
+            throw CommandError(
+                "Please specify a Bearer Token, API Key or username and password - not multiple."
+            )
         }
-        return result
+        if hasUsername, !hasPassword, context.host.variable(Self.password.variable) == nil {
+            throw CommandError("Please specify a password for the specified user account")
+        }
+        if hasPassword, !hasUsername { throw CommandError("Please specify a username for the specified password") }
     }
 
-    private static func key(in file: String, _ context: CommandContext) throws -> String {
-        let key: String
-        do throws(ConfigurationError) {
-            key = try SecretFile.read(file, context).filter { !$0.isWhitespace && $0 != "\u{FEFF}" }
-        } catch {
-            throw CommandError("\(error.message) Give the file that holds the API key as --api-key-file.")
+    private static func credential(_ options: ParsedOptions, _ context: CommandContext) throws -> OctopusCredential? {
+        if let username = options.text("username") {
+            let password = try Self.password.value(options, context) ?? ""
+            guard !password.isEmpty else {
+                throw CommandError("Please specify a password for the specified user account")
+            }
+            return .password(username: username, password: password)
         }
-        guard !key.isEmpty else { throw CommandError("The API key file '\(file)' is empty.") }
-        return key
+        let keys = [(Self.apiKey, OctopusCredential.apiKey), (Self.bearerToken, OctopusCredential.bearerToken)]
+        // What is given comes before what is only around.
+        for (option, make) in keys where option.isGiven(options) {
+            return make(try Self.checked(try option.value(options, context) ?? "", option.noun))
+        }
+        for (option, make) in keys {
+            if let text = context.host.variable(option.variable) { return make(try Self.checked(text, option.noun)) }
+        }
+        return nil
     }
 
     /// A key or token goes into a request header: a line end in it would be a header of its own.
-    private static func checked(_ credential: OctopusCredential) throws(CommandError) -> OctopusCredential {
-        switch credential {
-        case .apiKey(let text), .bearerToken(let text):
-            guard text.unicodeScalars.allSatisfy({ $0.isASCII && $0.value > 0x20 && $0.value != 0x7F }) else {
-                throw CommandError(
-                    "The API key contains blanks or characters that no key has. Check how it was copied."
-                )
-            }
-        case .password: break
+    private static func checked(_ text: String, _ noun: String) throws(CommandError) -> String {
+        guard text.unicodeScalars.allSatisfy({ $0.isASCII && $0.value > 0x20 && $0.value != 0x7F }) else {
+            throw CommandError(
+                "The \(noun) contains blanks or characters that no \(noun) has. Check how it was copied."
+            )
         }
-        return credential
+        return text
+    }
+
+    /// The file itself is libcurl's to read; here only whether it can be meant.
+    private static func authorities(_ options: ParsedOptions, _ context: CommandContext) throws -> String? {
+        guard let file = options.text("server-ca") else { return nil }
+        guard !options.isSet("ignoreSslErrors") else {
+            throw CommandError("Please specify --server-ca, or --ignoreSslErrors - not both.")
+        }
+        let path = context.host.absolute(file)
+        let text: String
+        do throws(ConfigurationError) {
+            text = String(decoding: try DurableFile.read(path), as: UTF8.self)
+        } catch {
+            throw CommandError(
+                "\(error.message) Give the file with the certificates of the authorities as --server-ca."
+            )
+        }
+        guard text.contains("-----BEGIN CERTIFICATE-----") else {
+            throw CommandError(
+                "The file '\(path)' holds no certificate in PEM form. Give the file with the certificates of the authorities "
+                    + "as --server-ca; a DER file becomes one with: openssl x509 -inform DER -in FILE"
+            )
+        }
+        return path
     }
 
     func session(_ context: CommandContext, proxy: TransportOptions.Proxy) -> OctopusSession {
@@ -131,6 +189,7 @@ struct ServerOptions: Sendable {
         var options = TransportOptions()
         options.proxy = proxy
         options.acceptsAnyCertificate = self.ignoresCertificateErrors
+        options.authorities = self.authorities
         return options
     }
 }

@@ -67,12 +67,15 @@ package struct CommandWord: Hashable, Sendable {
 /// The commands of the program.
 package enum CommandTable {
     package static let all: [any TentacleCommand.Type] = [
-        AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, ConfigureCommand.self,
+        AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, CompletionCommand.self,
+        ConfigureCommand.self,
         CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
-        DeregisterWorkerCommand.self, HelpCommand.self, ImportCertificateCommand.self, ListInstancesCommand.self,
+        DeregisterWorkerCommand.self, DoctorCommand.self, ExtractCommand.self, HelpCommand.self,
+        ImportCertificateCommand.self,
+        ListInstancesCommand.self,
         LivezCommand.self, LogsCommand.self, MigratePreinstalledKubernetesConfigurationCommand.self,
-        NewCertificateCommand.self, PollingProxyCommand.self, ProxyCommand.self,
-        RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
+        NewCertificateCommand.self, PollServerCommand.self, PollingProxyCommand.self, ProxyCommand.self,
+        RegisterCommand.self, RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
         RegisterKubernetesWorkerCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
         SandboxCommand.self, ServerCommsCommand.self, SetPollingConnectionCountCommand.self,
         ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, UpdateTrustCommand.self,

@@ -23,13 +23,14 @@ import Testing
         "AgentConfiguration": ["SecureTransport"],
         "HostIntegration": ["CSystemd", "Logging"],
         "OctopusClient": ["CCurl"],
+        "Packages": ["CArchive", "CLinux"],
         "TentacleAgent": [
             "AgentConfiguration", "BSON", "Halibut", "HalibutProtocol", "HostIntegration", "ScriptExecution",
             "SecureTransport", "TentacleContracts", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
         ],
         "TentacleCommands": [
-            "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "SecureTransport",
-            "ArgumentParser", "Logging",
+            "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "Packages",
+            "SecureTransport", "ArgumentParser", "Logging",
         ],
         "tentacle": ["TentacleCommands"],
         "tentacle-agent": ["TentacleAgent"],

@@ -10,7 +10,9 @@ struct LinkedProgramTests {
         ("tentacle-agent", base.union(["libssl.so.3", "libcrypto.so.3", "libz.so.1", "libsystemd.so.0"])),
         (
             "tentacle",
-            base.union(["libssl.so.3", "libcrypto.so.3", "libz.so.1", "libsystemd.so.0", "libcurl.so.4"])
+            base.union([
+                "libssl.so.3", "libcrypto.so.3", "libz.so.1", "libsystemd.so.0", "libcurl.so.4", "libarchive.so.13",
+            ])
         ),
     ]
 

@@ -99,6 +99,32 @@ final class TableTransport: HTTPTransport {
         #expect(items.map { $0.text("Id") } == ["1", "2"])
     }
 
+    @Test("pages without an end come to one")
+    func endlessPages() throws {
+        let transport = TableTransport([
+            "GET /api/x": (200, #"{"Items":[{"Id":"1"}],"Links":{"Page.Next":"/api/x"}}"#)
+        ])
+        let error = #expect(throws: OctopusError.self) { try self.session(transport).items("/api/x{?name}") }
+        #expect(error?.code == .unreadable)
+        #expect(error?.message.contains("/api/x with more than 1000 pages") == true)
+        #expect(transport.requests.count == OctopusSession.maximumPages + 1)
+    }
+
+    @Test("a password that is wrong, and a server that starts no session", arguments: [401, 200])
+    func noSession(status: Int) throws {
+        let transport = TableTransport([
+            "GET ~/api": (200, #"{"ApiVersion":"3.0.0","Links":{"SignIn":"/api/sign-in"}}"#),
+            "POST /api/sign-in": (status, #"{"ErrorMessage":"Invalid username or password."}"#),
+        ])
+        let session = try self.session(transport, .password(username: "me", password: "pw"))
+        let error = #expect(throws: OctopusError.self) { try session.root() }
+        #expect(error?.code == .security)
+        let message =
+            status == 401
+            ? "Invalid username or password.\n" : "The server at http://server/octo/ did not start a session for 'me'."
+        #expect(error?.message.hasPrefix(message) == true)
+    }
+
     @Test("the key goes along with every request, below the virtual directory")
     func headers() throws {
         let transport = TableTransport(["GET ~/api": (200, Self.root)])
@@ -159,11 +185,11 @@ final class TableTransport: HTTPTransport {
             ),
             (
                 401, #"{"ErrorMessage":"Log in."}"#, .security,
-                "The Octopus Server at http://server/octo/ did not accept the credentials (401): Log in."
+                "Log in.\nThe Octopus Server at http://server/octo/ did not accept the credentials (401). Check the API key, the token or the password."
             ),
             (
                 403, "", .security,
-                "The Octopus Server at http://server/octo/ did not accept the credentials (403): Please provide a valid API key or log in again."
+                "You do not have permission to perform this action.\nThe Octopus Server at http://server/octo/ does not allow this user to do it (403). Use the API key of a user who may."
             ),
             (404, #"{"ErrorMessage":"Gone."}"#, .notFound, "Gone."),
             (500, "<html>", .server, "The server at http://server/octo/ answered with status 500."),
@@ -172,7 +198,7 @@ final class TableTransport: HTTPTransport {
                 "The server at http://server/octo/ redirects to another place. Give that address as --server."
             ),
             (
-                200, "<html>", .server,
+                200, "<html>", .unreadable,
                 "The server at http://server/octo/ did not appear to be an Octopus Server: its answer is not JSON. Check the server URL and try again."
             ),
         ]
@@ -183,7 +209,10 @@ final class TableTransport: HTTPTransport {
         #expect(error == OctopusError(code, message))
     }
 
-    @Test("a server of another API version is none of ours", arguments: ["{}", #"{"ApiVersion":"4.0.0"}"#])
+    @Test(
+        "a server of another API version is none of ours",
+        arguments: ["{}", #"{"ApiVersion":"4.0.0"}"#, #"{"ApiVersion":"3.0.100"}"#]
+    )
     func apiVersion(root: String) throws {
         let session = try self.session(TableTransport(["GET ~/api": (200, root)]))
         let error = #expect(throws: OctopusError.self) { try session.root() }

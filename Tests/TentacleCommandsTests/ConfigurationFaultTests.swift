@@ -186,7 +186,8 @@ struct ConfigurationFaultTests {
         let again = try await faults.run(none, command, environment: home.environment)
         #expect(again.program.status == 0, comment)
         #expect(try change.isDone(home.path, home.host), comment)
-        #expect(Set(try home.files().keys.filter { !expected($0) }) == Set(temporary), comment)
+        // What an earlier failure has left is gone as well, where the command changes the file it belongs to.
+        #expect(Set(try home.files().keys.filter { !expected($0) }).isSubset(of: temporary), comment)
         return first.failed
     }
 

@@ -5,6 +5,8 @@ import Synchronization
 final class FakeOctopus: HTTPTransport {
     struct Behaviour: Sendable {
         var apiKey = "API-GOOD"
+        var bearerToken = "TOKEN-GOOD"
+        var password = "pass word"
         var version = "2025.4.10680"
         var hasSpaces = true
         var hasEnvironmentsV2 = true
@@ -15,6 +17,18 @@ final class FakeOctopus: HTTPTransport {
         var isReachable = true
         /// Called before a write is answered.
         var beforeWrite: @Sendable () -> Void = {}
+        /// Called when a write is done, before it is answered.
+        var afterWrite: @Sendable () -> Void = {}
+        /// Answers that are not what they should be: by `METHOD path`, query left out.
+        var oddities: [String: (status: Int, body: String)] = [:]
+    }
+
+    /// The connection is lost at a request, counted from 0.
+    struct Cut: Sendable, CustomStringConvertible {
+        var request: Int
+        /// The server has done what was asked, its answer is lost.
+        var isAfter: Bool
+        var description: String { "\(self.isAfter ? "after" : "before") request \(self.request)" }
     }
 
     static let serverThumbprint = "B8ECF9A2D4A1F0E34C5D6B7A8990A1B2C3D4E5F6"
@@ -22,6 +36,8 @@ final class FakeOctopus: HTTPTransport {
     private let behaviour: Behaviour
     private let log = Mutex<[(line: String, request: HTTPRequest)]>([])
     private let machines: Mutex<[JSONValue]>
+    private let cut = Mutex<Cut?>(nil)
+    private let usedOptions = Mutex<[TransportOptions]>([])
 
     init(_ behaviour: Behaviour = Behaviour(), machines: [JSONValue] = []) {
         self.behaviour = behaviour
@@ -30,6 +46,19 @@ final class FakeOctopus: HTTPTransport {
 
     /// `METHOD path` of everything asked.
     var lines: [String] { self.log.withLock { $0.map(\.line) } }
+
+    /// How each request left the host.
+    var options: [TransportOptions] { self.usedOptions.withLock { $0 } }
+
+    var requests: [HTTPRequest] { self.log.withLock { $0.map(\.request) } }
+
+    var registered: [JSONValue] { self.machines.withLock { $0 } }
+
+    /// From now on, counted anew.
+    func lose(_ cut: Cut?) {
+        self.log.withLock { $0 = [] }
+        self.cut.withLock { $0 = cut }
+    }
 
     var writes: [JSONValue] {
         get throws {
@@ -50,6 +79,20 @@ final class FakeOctopus: HTTPTransport {
     }
 
     func send(_ request: HTTPRequest, options: TransportOptions) throws(TransportError) -> HTTPResponse {
+        self.usedOptions.withLock { $0.append(options) }
+        let index = self.log.withLock { $0.count }
+        let cut = self.cut.withLock { $0?.request == index ? $0 : nil }
+        let lost = TransportError(.unreachable, "Connection reset by peer")
+        if cut?.isAfter == false {
+            self.log.withLock { $0.append(("\(request.method) lost", request)) }
+            throw lost
+        }
+        let response = try self.exchange(request)
+        guard cut == nil else { throw lost }
+        return response
+    }
+
+    private func exchange(_ request: HTTPRequest) throws(TransportError) -> HTTPResponse {
         let path =
             request.url.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
             .last.map { $0.drop { $0 != "/" } }.map(String.init) ?? ""
@@ -72,18 +115,51 @@ final class FakeOctopus: HTTPTransport {
 
     private func answer(_ request: HTTPRequest, path: String) -> HTTPResponse? {
         self.log.withLock { $0.append(("\(request.method) \(path)", request)) }
-        let key = request.headers.first { $0.name == "X-Octopus-ApiKey" }?.value
-        guard path == "/api" || key == self.behaviour.apiKey else {
+        if let odd = self.behaviour.oddities["\(request.method) \(path.prefix { $0 != "?" })"] {
+            return Self.response(odd.status, odd.body)
+        }
+        if path == "/api/users/login" { return self.signIn(request) }
+        guard path == "/api" || self.isAllowed(request) else {
             return Self.response(401, #"{"ErrorMessage":"You must be logged in to perform this action."}"#)
         }
         if request.method == "GET" { return self.document(path) }
         self.behaviour.beforeWrite()
         switch self.behaviour.writeStatus {
         case 0: return nil
-        case 200...299: return self.write(request, path: path)
+        case 200...299:
+            let response = self.write(request, path: path)
+            self.behaviour.afterWrite()
+            return response
         case let status:
             return Self.response(status, #"{"ErrorMessage":"There was a problem.","Errors":["No such role."]}"#)
         }
+    }
+
+    private static let forgeryToken = "forgery-token"
+
+    private func isAllowed(_ request: HTTPRequest) -> Bool {
+        func header(_ name: String) -> String? { request.headers.first { $0.name == name }?.value }
+        if header("X-Octopus-ApiKey") == self.behaviour.apiKey { return true }
+        if header("Authorization") == "Bearer \(self.behaviour.bearerToken)" { return true }
+        let cookies = header("Cookie") ?? ""
+        return cookies.contains("OctopusIdentificationToken_1=me")
+            && cookies.contains("Octopus-Csrf-Token_1=\(Self.forgeryToken)")
+            && header("X-Octopus-Csrf-Token") == Self.forgeryToken
+    }
+
+    private func signIn(_ request: HTTPRequest) -> HTTPResponse {
+        let body = (try? JSONValue(bytes: request.body ?? [])) ?? .null
+        guard body.text("Username") == "admin", body.text("Password") == self.behaviour.password else {
+            return Self.response(401, #"{"ErrorMessage":"Invalid username or password."}"#)
+        }
+        return HTTPResponse(
+            status: 200,
+            cookies: [
+                "OctopusIdentificationToken_1=me; HttpOnly; path=/",
+                "Octopus-Csrf-Token_1=\(Self.forgeryToken); path=/",
+            ],
+            body: Array("{}".utf8)
+        )
     }
 
     private func write(_ request: HTTPRequest, path: String) -> HTTPResponse {
@@ -91,9 +167,17 @@ final class FakeOctopus: HTTPTransport {
             self.machines.withLock { $0.removeAll { $0.link("Self") == path } }
             return HTTPResponse(status: 200)
         }
+        let body = (try? JSONValue(bytes: request.body ?? [])) ?? .null
         let link = request.method == "PUT" ? path : path + "/Machines-1"
-        let machine = ((try? JSONValue(bytes: request.body ?? [])) ?? .null).replacing([
-            "Id": .string("Machines-1"), "Links": .object(["Self": .string(link)]),
+        let isTaken = self.machines.withLock { machines in
+            machines.contains { $0.link("Self") != link && $0.text("Name") == body.text("Name") }
+        }
+        guard !isTaken else {
+            return Self.response(400, #"{"ErrorMessage":"There was a problem.","Errors":["The name is taken."]}"#)
+        }
+        let machine = body.replacing([
+            "Id": .string(String(link[(link.lastIndex(of: "/") ?? link.startIndex)...].dropFirst())),
+            "Links": .object(["Self": .string(link)]),
         ])
         self.machines.withLock { machines in
             machines.removeAll { $0.link("Self") == link }
@@ -120,6 +204,8 @@ final class FakeOctopus: HTTPTransport {
             return self.list(path.contains("workers"), bare: true)
         case "/api/Spaces-1/machines", "/api/Spaces-2/machines", "/api/Spaces-1/workers":
             return self.list(path.contains("workers"), bare: false)
+        case "/api/Spaces-1/machinepolicies/MachinePolicies-7":
+            return Self.response(200, #"{"Id":"MachinePolicies-7","Name":"Careful"}"#)
         case "/api/Spaces-1/machinepolicies": return Self.page("MachinePolicies", "Default Machine Policy")
         case "/api/Spaces-1/proxies": return Self.page("Proxies", "Proxy ABC")
         case "/api/Spaces-1/workerpools": return Self.page("WorkerPools", "Default Worker Pool")
@@ -157,7 +243,7 @@ final class FakeOctopus: HTTPTransport {
         let spaces = self.behaviour.hasSpaces ? #""Spaces":"/api/spaces{/id}{?name,skip,ids,take,partialName}","# : ""
         return """
             {"Application":"Octopus Deploy","Version":"\(self.behaviour.version)","ApiVersion":"3.0.0","Links":{\(spaces)
-            "CurrentUser":"/api/users/me","SpaceHome":"/api/{spaceId}",
+            "CurrentUser":"/api/users/me","SignIn":"/api/users/login{?returnUrl}","SpaceHome":"/api/{spaceId}",
             "CertificateConfiguration":"/api/configuration/certificates{/id}{?skip,take,ids,partialName}"}}
             """
     }

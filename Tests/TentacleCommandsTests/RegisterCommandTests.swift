@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct RegisterCommandTests {
     private static let passive = [
-        "register", "--server=http://octopus.local", "--apiKey=API-GOOD", "--environment", "Test", "--role",
+        "register-with", "--server=http://octopus.local", "--apiKey=API-GOOD", "--environment", "Test", "--role",
         "web-server",
     ]
     private static let active = passive + ["--comms-style=TentacleActive"]
@@ -272,20 +272,20 @@ import Testing
             message: "Please specify a username for the specified password"
         ),
         Refusal(
-            arguments: ["register", "--apiKey=API-GOOD"],
+            arguments: ["register-with", "--apiKey=API-GOOD"],
             message: "Please specify an Octopus Server, e.g., --server=http://your-octopus-server"
         ),
         Refusal(
-            arguments: ["register", "--server=http://o"],
+            arguments: ["register-with", "--server=http://o"],
             message:
                 "Please specify an Octopus API key, a Bearer Token or a username and password. You can get an API key from the Octopus web portal. E.g., --apiKey=ABC1234"
         ),
         Refusal(
-            arguments: ["register", "--server=http://o", "--apiKey=A", "--env=Test"],
+            arguments: ["register-with", "--server=http://o", "--apiKey=A", "--env=Test"],
             message: "Please specify a role name, e.g., --role=web-server"
         ),
         Refusal(
-            arguments: ["register", "--server=http://o", "--apiKey=A", "--role=r"],
+            arguments: ["register-with", "--server=http://o", "--apiKey=A", "--role=r"],
             message: "Please specify an environment name, slug or Id, e.g., --environment=Development"
         ),
         Refusal(
@@ -310,6 +310,84 @@ import Testing
             message: "Please specify a --server-web-socket, or a --server-comms-address - not both."
         ),
         Refusal(
+            arguments: active + ["--server-web-socket=wss://x"],
+            message: "Websockets is only supported on Windows Server 2012 and later"
+        ),
+        Refusal(
+            arguments: passive + ["--api-key-file=x"],
+            message: "Please specify a --apiKey, or a --api-key-file - not both."
+        ),
+        Refusal(
+            arguments: passive + ["--server-ca=/no/file"],
+            message:
+                "Could not read '/no/file': No such file or directory. Give the file with the certificates of the authorities as --server-ca."
+        ),
+        Refusal(
+            arguments: passive + ["--server-ca=/dev/null"],
+            message:
+                "The file '/dev/null' holds no certificate in PEM form. Give the file with the certificates of the authorities as --server-ca; a DER file becomes one with: openssl x509 -inform DER -in FILE"
+        ),
+        Refusal(
+            arguments: passive + ["--server-ca=/x", "--ignoreSslErrors"],
+            message: "Please specify --server-ca, or --ignoreSslErrors - not both."
+        ),
+        Refusal(
+            arguments: passive.filter { !$0.hasPrefix("--apiKey") } + ["--bearer-token=a b"],
+            message:
+                "The bearer token contains blanks or characters that no bearer token has. Check how it was copied."
+        ),
+        Refusal(
+            arguments: passive + ["--tentacle-comms-port=0"],
+            message: "The port 0 of --tentacle-comms-port is not valid. Give a port from 1 to 65535."
+        ),
+        Refusal(
+            arguments: active + ["--server-comms-port=70000"],
+            message: "The port 70000 of --server-comms-port is not valid. Give a port from 1 to 65535."
+        ),
+        Refusal(
+            arguments: passive + ["--tenant=x", "--tenant=y"],
+            message:
+                "Could not find the tenants with names, slugs or Ids: x, y on the Octopus Server. Ensure the tenants exist and you have permission to access them."
+        ),
+        Refusal(
+            arguments: passive,
+            message:
+                "No \"space\" was specified, and the default space is disabled or inaccessible to this user. Please select a space using the \"space\" parameter.",
+            behaviour: .init(oddities: ["GET /api/users/Users-1/spaces": (200, "[]")])
+        ),
+        Refusal(
+            arguments: passive,
+            message:
+                "Not for you.\nThe Octopus Server at http://octopus.local/ does not allow this user to do it (403). Use the API key of a user who may.",
+            behaviour: .init(oddities: ["GET /api/Spaces-1/machines": (403, #"{"ErrorMessage":"Not for you."}"#)])
+        ),
+        Refusal(
+            arguments: passive,
+            message: "Bad.\n\n - one",
+            behaviour: .init(
+                oddities: ["GET /api/Spaces-1/environments/v2": (400, #"{"ErrorMessage":"Bad.","Errors":["one"]}"#)]
+            )
+        ),
+        Refusal(
+            arguments: passive,
+            code: 100,
+            message: "Broken \u{201C}here\u{201D}[31m",
+            behaviour: .init(
+                oddities: [
+                    "GET /api/configuration/certificates/certificate-global": (
+                        500, #"{"ErrorMessage":"Broken \u201Chere\u201D\u001B[31m"}"#
+                    )
+                ]
+            )
+        ),
+        Refusal(
+            arguments: passive,
+            code: 100,
+            message:
+                "The server at http://octopus.local/ did not appear to be an Octopus Server: its answer is not JSON. Check the server URL and try again.",
+            behaviour: .init(oddities: ["GET /api": (200, "<html>")])
+        ),
+        Refusal(
             arguments: active + ["--server-subscription-id=https://x/"],
             message: "The ServerSubscriptionId must start with poll://"
         ),
@@ -325,9 +403,9 @@ import Testing
                 "The Octopus Server URI 'octopus' is invalid. The URI should start with http:// or https:// and be a valid URI."
         ),
         Refusal(
-            arguments: passive + ["--api-key-file=/no/file"],
+            arguments: passive.filter { !$0.hasPrefix("--apiKey") } + ["--api-key-file=/no/file"],
             message:
-                "Could not read '/no/file': No such file or directory. Give the file that holds the API key as --api-key-file."
+                "Could not read '/no/file': No such file or directory. Give the file that holds the API key and nothing else as --api-key-file."
         ),
         Refusal(
             arguments: passive + ["--instance=other"],
@@ -342,7 +420,7 @@ import Testing
         Refusal(
             arguments: passive + ["--apiKey=API-BAD"],
             message:
-                "The Octopus Server at http://octopus.local/ did not accept the credentials (401): You must be logged in to perform this action."
+                "You must be logged in to perform this action.\nThe Octopus Server at http://octopus.local/ did not accept the credentials (401). Check the API key, the token or the password."
         ),
         Refusal(
             arguments: passive,
@@ -424,7 +502,7 @@ import Testing
             arguments: active,
             code: 100,
             message:
-                "Unable to connect to the Octopus Deploy server at http://octopus.local/: Connection reset by peer. Check the server URL, the network and the proxy settings.",
+                "Unable to connect to the Octopus Deploy server at http://octopus.local/: Connection reset by peer. Check the server URL, the network and the proxy settings.\nThe server may have registered this agent all the same. Repeat the command; add --force should it say that the name is taken.",
             behaviour: .init(writeStatus: 0)
         ),
     ]
@@ -546,7 +624,15 @@ import Testing
 
                     """
             )
-            #expect(server.lines.filter { $0.hasPrefix("DELETE") } == ["DELETE /api/Spaces-1/machines/Machines-0"])
+            let thumbprint = try TestIdentity.shared.get().thumbprint
+            #expect(
+                server.lines == [
+                    "GET /api", "GET /api/users/me", "GET /api/users/Users-1/spaces", "GET /api/Spaces-1",
+                    "GET /api/Spaces-1/machines/all?thumbprint=\(thumbprint)",
+                    "DELETE /api/Spaces-1/machines/Machines-0",
+                    "GET /api/configuration/certificates/certificate-global",
+                ]
+            )
             #expect(try world.text("home/x.config") == before)
         }
     }

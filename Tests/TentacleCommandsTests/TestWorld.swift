@@ -28,8 +28,13 @@ final class TestWorld {
         var errors: String
     }
 
-    private init(transport: any HTTPTransport) throws {
-        self.path = FileManager.default.temporaryDirectory.path + "/tentacle-test-\(UUID().uuidString)"
+    static func newPath() -> String {
+        FileManager.default.temporaryDirectory.path + "/tentacle-test-\(UUID().uuidString)"
+    }
+
+    /// A world that outlives this process; whoever made the path removes it.
+    init(at path: String, transport: any HTTPTransport) throws {
+        self.path = path
         let host = HostFiles(root: self.path, environment: ["USER": "tester"], currentDirectory: self.path + "/cwd")
         let recorder = self.recorder
         self.context = CommandContext(
@@ -58,7 +63,7 @@ final class TestWorld {
         _ transport: any HTTPTransport = FakeOctopus(),
         _ body: (TestWorld) async throws -> Result
     ) async throws -> Result {
-        let world = try TestWorld(transport: transport)
+        let world = try TestWorld(at: Self.newPath(), transport: transport)
         defer { try? FileManager.default.removeItem(atPath: world.path) }
         return try await body(world)
     }

@@ -50,6 +50,7 @@ struct Deregistrar {
                     "The space which this machine will be deregistered from, - e.g. 'Finance Department' where Finance Department "
                     + "is the name of an existing space; the default value is the Default space, if one is designated."
             ),
+            DryRun.option,
         ]
 
     let options: ParsedOptions
@@ -69,19 +70,36 @@ struct Deregistrar {
         let space = try session.space(self.options.text("space"))
         let machines = try session.machines(withThumbprint: thumbprint, workers: self.isWorker, in: space)
         try self.check(machines.count)
-        // Asked before anything is deleted, although it is told afterwards.
-        let serverThumbprint = try session.serverThumbprint()
+        guard !self.options.isSet(DryRun.option.name) else { return try self.show(machines, session) }
         for machine in machines {
-            let name = machine.text("Name") ?? ""
+            let name = ReadableText.escapingControls(machine.text("Name") ?? "")
             self.context.console.info("Deleting \(self.noun) '\(name)' from the Octopus Server...")
             try session.delete(machine)
         }
-        let selection = instance.name.map { " --instance \($0)" } ?? ""
-        self.context.console.info(
-            "The Octopus Server is still trusted. If you wish to remove trust for this Octopus Server, use "
-                + "'Tentacle configure --remove-trust=\(serverThumbprint)\(selection)'"
-        )
+        try self.tellOfTrust(session, instance)
         self.context.console.info("\(self.isWorker ? "Worker" : "Machine") deregistered successfully")
+    }
+
+    private func show(_ machines: [JSONValue], _ session: OctopusSession) throws {
+        let dryRun = DryRun(context: self.context)
+        dryRun.begin()
+        for machine in machines { try dryRun.show("DELETE", try session.url(toDelete: machine)) }
+    }
+
+    /// The machines are gone by now: a server that does not tell its thumbprint any more changes nothing of that.
+    private func tellOfTrust(_ session: OctopusSession, _ instance: TentacleInstance) throws {
+        let selection = instance.name.map { " --instance \($0)" } ?? ""
+        do throws(OctopusError) {
+            let thumbprint = try session.serverThumbprint()
+            self.context.console.info(
+                "The Octopus Server is still trusted. If you wish to remove trust for this Octopus Server, use "
+                    + "'Tentacle configure --remove-trust=\(thumbprint)\(selection)'"
+            )
+        } catch {
+            self.context.console.info(
+                "The Octopus Server is still trusted. It did not tell its thumbprint: \(error.message)"
+            )
+        }
     }
 
     private var noun: String { self.isWorker ? "worker" : "machine" }

@@ -8,25 +8,38 @@ package struct HelpCommand: TentacleCommand {
     )
 
     private let word: String?
-    private let isJSON: Bool
+    private let format: Format
+
+    /// Formats that nobody knows are text (spec tentacle-cli.md 3); manual pages are ours.
+    private enum Format: String {
+        case text, json, man
+    }
 
     package init(_ options: ParsedOptions) {
         self.word = options.unrecognised.first
-        self.isJSON = options.text("format")?.lowercased() == "json"
+        self.format = options.text("format").flatMap { Format(rawValue: $0.lowercased()) } ?? .text
     }
 
     package func run(_ context: CommandContext) {
         let page = HelpPage(program: context.programName)
         if let word, let command = CommandTable.find(word)?.definition {
             let name = CommandTable.normalized(word)
-            context.console.write(self.isJSON ? page.pageJSON(command) : page.page(command, calledAs: name))
+            switch self.format {
+            case .text: context.console.write(page.page(command, calledAs: name))
+            case .json: context.console.write(page.pageJSON(command))
+            case .man: context.console.write(ManualPage().page(command))
+            }
         } else if let word, word.first?.isLetter == true {
             context.console.error("Command '\(word)' is not supported")
             if let name = CommandTable.suggestion(for: word) { context.console.error("Did you mean '\(name)'?") }
             context.console.write("See '\(context.programName) help'\n")
         } else {
             let commands = CommandTable.all.map { $0.definition }.filter { !$0.isHidden }
-            context.console.write(self.isJSON ? page.generalJSON(commands) : page.general(commands))
+            switch self.format {
+            case .text: context.console.write(page.general(commands))
+            case .json: context.console.write(page.generalJSON(commands))
+            case .man: context.console.write(ManualPage().general(commands))
+            }
         }
     }
 }

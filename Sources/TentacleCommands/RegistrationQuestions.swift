@@ -1,0 +1,143 @@
+import AgentConfiguration
+import OctopusClient
+
+/// What `register` asks a person at a terminal for: everything that a registration cannot do without (issue 6).
+///
+/// A complete command line is asked nothing, and nobody is asked but at a terminal.
+struct RegistrationQuestions {
+    let prompt: Prompt
+    let context: CommandContext
+    /// The configured agent does not listen: it will have to poll.
+    let isPollingByDefault: Bool
+
+    private static let tries = 3
+
+    /// The options with the answers behind them.
+    func completed(_ options: ParsedOptions) throws(CommandError) -> ParsedOptions {
+        guard Self.isIncomplete(options, self.context) else { return options }
+        var result = options
+        if options.text("server") == nil { try self.askServer(&result) }
+        if !Self.hasCredential(options, self.context) { try self.askCredential(&result) }
+        try self.askKind(&result)
+        if options.text("comms-style") == nil { try self.askStyle(&result) }
+        if options.text("name") == nil {
+            let name = try self.ask("Name of this machine on the server", standard: self.context.hostName) { _ in nil }
+            result.add("name", name)
+        }
+        let isListening = result.text("comms-style")?.lowercased() == "tentaclepassive"
+        if isListening, options.text("publicHostName") == nil {
+            let host = try self.ask(
+                "Host name or IP address at which the server finds this machine",
+                standard: self.context.hostName
+            ) { _ in nil }
+            result.add("publicHostName", host)
+        }
+        return result
+    }
+
+    private static func isIncomplete(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
+        guard options.text("server") != nil, Self.hasCredential(options, context) else { return true }
+        return options.list("workerpool").isEmpty && (options.list("env").isEmpty || options.list("role").isEmpty)
+    }
+
+    private static func hasCredential(_ options: ParsedOptions, _ context: CommandContext) -> Bool {
+        ServerOptions.hasCredential(options)
+            || [ServerOptions.apiKey, ServerOptions.bearerToken].contains { context.host.variable($0.variable) != nil }
+    }
+
+    private func askServer(_ options: inout ParsedOptions) throws(CommandError) {
+        let server = try self.ask("Octopus Server, e.g. https://octopus.example.com") { answer in
+            do throws(OctopusError) {
+                _ = try ServerAddress(answer)
+                return nil
+            } catch {
+                return error.message
+            }
+        }
+        options.add("server", server)
+    }
+
+    private func askCredential(_ options: inout ParsedOptions) throws(CommandError) {
+        let key = try self.answer("API key, not shown (empty: user name and password): ", isSecret: true)
+        guard key.isEmpty else { return options.add("apiKey", key) }
+        options.add("username", try self.ask("User name") { _ in nil })
+        options.add("password", try self.ask("Password, not shown", isSecret: true) { _ in nil })
+    }
+
+    private func askKind(_ options: inout ParsedOptions) throws(CommandError) {
+        let isTarget = !options.list("env").isEmpty || !options.list("role").isEmpty
+        guard options.list("workerpool").isEmpty else { return }
+        if !isTarget {
+            let kind = try self.choose("Deployment target or worker", ["target", "worker"], standard: "target")
+            guard kind == "target" else { return try self.askList("Worker pools", "workerpool", &options) }
+        }
+        if options.list("env").isEmpty { try self.askList("Environments", "env", &options) }
+        if options.list("role").isEmpty { try self.askList("Roles, e.g. web-server", "role", &options) }
+    }
+
+    private func askStyle(_ options: inout ParsedOptions) throws(CommandError) {
+        let style = try self.choose(
+            "Does this agent listen for the server (listening), or dial it (polling)",
+            ["listening", "polling"],
+            standard: self.isPollingByDefault ? "polling" : "listening"
+        )
+        options.add("comms-style", style == "polling" ? "TentacleActive" : "TentaclePassive")
+    }
+
+    private func askList(
+        _ question: String,
+        _ option: String,
+        _ options: inout ParsedOptions
+    ) throws(CommandError) {
+        let answer = try self.ask("\(question) (several with commas between)") { answer in
+            answer.split(separator: ",").contains { !$0.allSatisfy(\.isWhitespace) } ? nil : "At least one is needed."
+        }
+        for item in answer.split(separator: ",").map(Self.trimmed) where !item.isEmpty { options.add(option, item) }
+    }
+
+    /// One of several words, or the start of one.
+    private func choose(_ question: String, _ words: [String], standard: String) throws(CommandError) -> String {
+        func word(_ answer: String) -> String? { words.first { $0.hasPrefix(answer.lowercased()) } }
+        let answer = try self.ask(question, standard: standard) { answer in
+            word(answer) == nil ? "Please answer \(words.joined(separator: " or "))." : nil
+        }
+        return word(answer) ?? standard
+    }
+
+    /// Asks until the answer will do, but not for ever.
+    private func ask(
+        _ question: String,
+        standard: String? = nil,
+        isSecret: Bool = false,
+        problem: (String) -> String?
+    ) throws(CommandError) -> String {
+        let text = question + (standard.map { " [\($0)]" } ?? "") + ": "
+        for _ in 0..<Self.tries {
+            var answer = try self.answer(text, isSecret: isSecret)
+            if answer.isEmpty, let standard { answer = standard }
+            let trouble = answer.isEmpty ? "An answer is needed." : problem(answer)
+            guard let trouble else { return answer }
+            self.context.console.error(trouble)
+        }
+        throw CommandError("There was no answer that would do. Nothing has been changed.")
+    }
+
+    private func answer(_ question: String, isSecret: Bool) throws(CommandError) -> String {
+        guard let answer = self.prompt.ask(question, isSecret) else {
+            throw CommandError("The registration was called off. Nothing has been changed.")
+        }
+        return isSecret ? answer : Self.trimmed(answer[...])
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        var text = text.drop(while: \.isWhitespace)
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return String(text)
+    }
+}
+
+extension ParsedOptions {
+    fileprivate mutating func add(_ name: String, _ value: String) {
+        self.occurrences.append(.init(name: name, value: value))
+    }
+}
