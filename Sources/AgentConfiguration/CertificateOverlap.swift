@@ -100,24 +100,24 @@ extension TentacleConfiguration {
         self.remove(.nextCertificateKnownBy)
     }
 
-    /// Notes that a server knows the next certificate.
+    /// Notes that a server knows the next certificate, for all ways to it, or for one subscription.
     ///
     /// A polled server that is about to change its own certificate has an entry for each of its two thumbprints: it is the
     /// same server, and knows.
     ///
-    /// - Parameters:
-    ///   - thumbprint: The server's.
-    ///   - subscription: The one for which it knows it; nil for all ways to this server.
     /// - Throws: When what the file says of servers cannot be read.
     package mutating func markKnown(by thumbprint: String, subscription: String? = nil) throws {
+        let wanted = ServerContact(thumbprint: thumbprint, subscription: subscription)
+        let meant = try self.trustedServers().compactMap { self.contact(with: $0) }.filter { contact in
+            subscription == nil ? contact.thumbprint == wanted.thumbprint : contact == wanted
+        }
+        try self.markKnown(meant)
+    }
+
+    private mutating func markKnown(_ contacts: [ServerContact]) throws {
         guard self.nextThumbprint != nil else { return }
         let servers = try self.trustedServers()
-        let wanted = ServerContact(thumbprint: thumbprint, subscription: subscription)
-        func isMeant(_ server: TrustedServer) -> Bool {
-            guard let contact = self.contact(with: server) else { return false }
-            return subscription == nil ? contact.thumbprint == wanted.thumbprint : contact == wanted
-        }
-        let meant = servers.filter(isMeant)
+        let meant = servers.filter { server in self.contact(with: server).map(contacts.contains) ?? false }
         let same = servers.filter { server in
             meant.contains { other in
                 server.communicationStyle == .polling && other.communicationStyle == .polling
@@ -125,9 +125,23 @@ extension TentacleConfiguration {
                     && self.contact(with: server)?.subscription == self.contact(with: other)?.subscription
             }
         }
-        let known = try self.contactsThatKnowNext().union((meant + same).compactMap { self.contact(with: $0) })
+        let known = try self.contactsThatKnowNext().union(contacts + same.compactMap { self.contact(with: $0) })
         let sorted = known.sorted { ($0.thumbprint, $0.subscription ?? "") < ($1.thumbprint, $1.subscription ?? "") }
         self.set(.nextCertificateKnownBy, OrderedJSON.array(sorted.map(\.json)).compact)
+    }
+
+    /// Notes that a server is being registered with under this thumbprint; called before the server is added to the trusted
+    /// ones.
+    ///
+    /// A server that dials the agent and was trusted before may have other records of it, which still have the old
+    /// thumbprint: it does not count as one that knows.
+    ///
+    /// - Throws: When what the file says of servers cannot be read.
+    package mutating func noteRegistration(as thumbprint: String?, with server: TrustedServer) throws {
+        guard let next = self.nextThumbprint, thumbprint?.lowercased() == next.lowercased() else { return }
+        guard let contact = self.contact(with: server) else { return }
+        let isNew = try !self.trustedServers().contains { self.contact(with: $0) == contact }
+        if isNew || contact.subscription != nil { try self.markKnown([contact]) }
     }
 
     /// Puts the next certificate into the present one's place, which is gone then; false when there is none.
