@@ -30,7 +30,7 @@ extension OctopusSession {
     /// Makes the server expect another thumbprint; all else of the machine stays as it was read.
     package func change(_ record: MachineRecord, toThumbprint thumbprint: String) throws(OctopusError) {
         guard let link = record.document.link("Self"), let endpoint = record.document["Endpoint"] else {
-            throw OctopusError(.server, "The server at \(self.address) did not tell how '\(record.name)' can be changed.")
+            throw OctopusError(.server, "The server at \(self.address) did not tell where a machine is changed.")
         }
         let body = record.document.replacing([
             "Endpoint": endpoint.replacing(["Thumbprint": .string(thumbprint)])

@@ -27,7 +27,7 @@ struct CertificateChange {
         OptionDefinition(
             "force",
             kind: .flag,
-            help: "With --abandon-overlap: also when a server has been told, which then does not find this Tentacle any more"
+            help: "With --abandon-overlap: also when a server has been told, which then loses this Tentacle"
         ),
     ]
 
@@ -97,7 +97,9 @@ struct CertificateChange {
         }
         switch beginning {
         case .inPlace:
-            context.console.info("No server knows this Tentacle's certificate: the new one is in place at once. Thumbprint:")
+            context.console.info(
+                "No server knows this Tentacle yet: the new certificate is in place at once. Thumbprint:"
+            )
             context.console.info(configuration.thumbprint ?? "")
             return context.remindOfRestart(instance)
         case .begun: context.console.info("A new certificate has been generated beside the present one. Thumbprint:")

@@ -55,13 +55,15 @@ package struct TellCertificateCommand: TentacleCommand {
             StagedFile.removeLeftovers(of: path)
             var configuration = try TentacleConfiguration.load(from: path, host: context.host)
             guard let present = configuration.thumbprint, let next = configuration.nextThumbprint else {
-                throw CommandError("The change of the certificate has ended meanwhile. Look at it with show-thumbprint.")
+                throw CommandError(
+                    "The change of the certificate has ended meanwhile. Look at it with show-thumbprint."
+                )
             }
             let records = try session.records(withThumbprint: present, in: space)
             if records.isEmpty, try session.records(withThumbprint: next, in: space).isEmpty {
                 throw CommandError(
-                    "The server knows no machine and no worker by this Tentacle's certificate. Register it, or remove the trust "
-                        + "with 'configure --remove-trust=\(thumbprint)'."
+                    "The server knows no machine and no worker by this Tentacle's certificate. Register it, or remove the "
+                        + "trust with 'configure --remove-trust=\(thumbprint)'."
                 )
             }
             try configuration.markKnown(by: thumbprint)
