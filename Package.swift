@@ -105,20 +105,22 @@ let package = Package(
 
         // The agent and its command line.
         library("AgentConfiguration", ["SecureTransport"]),
+        library("TentacleLog", ["AgentConfiguration", "LauncherProtocol"]),
         library("HostIntegration", ["CSystemd", logging], callsC: true),
         library("OctopusClient", ["CCurl"], callsC: true),
         library("Packages", ["CArchive", "CLinux"], callsC: true),
         library(
             "TentacleAgent",
             [
-                "AgentConfiguration", "BSON", "Halibut", "HostIntegration", "ScriptExecution", "SecureTransport",
-                "TentacleContracts", logging, nioCore, nioPosix, serviceLifecycle, unixSignals,
+                "AgentConfiguration", "BSON", "Halibut", "HalibutProtocol", "HostIntegration", "ScriptExecution",
+                "SecureTransport", "TentacleContracts", "TentacleLog", logging, nioCore, nioPosix,
+                serviceLifecycle, unixSignals,
             ]
         ),
         library(
             "TentacleCommands",
             [
-                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "Packages", "SecureTransport",
+                "AgentConfiguration", "LauncherProtocol", "OctopusClient", "Packages", "SecureTransport", "TentacleLog",
             ]
         ),
         program("tentacle", ["TentacleCommands"]),
@@ -217,6 +219,17 @@ let package = Package(
             ]
         ),
         tests("AgentConfigurationTests", ["AgentConfiguration", "SecureTransport"]),
+        // Writes a log file, so that several of it can write into one.
+        .executableTarget(
+            name: "log-writer",
+            dependencies: ["TentacleLog"],
+            path: "Tests/LogWriter",
+            swiftSettings: settings
+        ),
+        tests(
+            "TentacleLogTests",
+            ["AgentConfiguration", "ProcessTesting", "TentacleLog", "log-writer"]
+        ),
         tests("HostIntegrationTests", ["HostIntegration", "ProcessTesting", logging]),
         tests("OctopusClientTests", ["OctopusClient"]),
         tests("PackagesTests", ["Packages", "ProcessTesting"]),
@@ -224,15 +237,16 @@ let package = Package(
             "TentacleCommandsTests",
             [
                 "AgentConfiguration", "LauncherProtocol", "OctopusClient", "ProcessTesting", "SecureTransport",
-                "TentacleCommands", "fault-injector", "tentacle", "tentacle-launcher",
+                "TentacleCommands", "TentacleLog", "fault-injector", "tentacle", "tentacle-launcher",
             ]
         ),
         tests(
             "TentacleAgentTests",
             [
                 "ProcessTesting",
-                "AgentConfiguration", "BSON", "Halibut", "ScriptExecution", "SecureTransport", "TentacleAgent",
-                "TentacleContracts", "fault-injector", "tentacle-agent", "tentacle-launcher", logging,
+                "AgentConfiguration", "BSON", "Halibut", "HalibutProtocol", "ScriptExecution", "SecureTransport",
+                "TentacleAgent", "TentacleContracts", "TentacleLog", "fault-injector", "tentacle-agent",
+                "tentacle-launcher", logging,
             ]
         ),
         tests("ServerDomainTests", ["ServerDomain"]),

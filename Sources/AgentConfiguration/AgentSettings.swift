@@ -8,6 +8,12 @@ package enum ProxySettings: Hashable, Sendable {
     case custom(host: String, port: Int, username: String?, password: String?)
 
     package static let defaultPort = 80
+
+    /// That of a proxy of our own choice.
+    package var password: String? {
+        guard case .custom(_, _, _, let password) = self else { return nil }
+        return password
+    }
 }
 
 /// Everything the daemon wants to know of one instance, checked, as plain values.
@@ -31,13 +37,14 @@ package struct AgentSettings: Sendable {
     package var trustedServers: [TrustedServer]
     /// As configured, nil when never set; see `effectivePollingConnectionCount`.
     package var pollingConnectionCount: Int?
-    package var squid: String?
     /// Handed to scripts, and used for REST calls of a listening agent.
     package var proxy: ProxySettings
     /// Between the agent and the servers that it polls.
     package var pollingProxy: ProxySettings
     /// The policy that scripts are to run under; nil leaves the choice to the machine.
     package var sandboxPolicy: String?
+    /// What did not come from the file.
+    package var environment: EnvironmentSettings
 
     /// The number of connections to each polled server: environment over file, inside the limits (spec 15.2).
     package func effectivePollingConnectionCount(host: HostFiles) -> Int {
@@ -50,7 +57,7 @@ package struct AgentSettings: Sendable {
     /// Selects the instance, reads its file and checks its values.
     package static func load(_ selector: InstanceSelector, host: HostFiles) throws -> AgentSettings {
         let instance = try InstanceRegistry(host: host).select(selector)
-        let configuration = try TentacleConfiguration.load(from: instance.configurationPath, host: host)
+        let configuration = try TentacleConfiguration.effective(from: instance.configurationPath, host: host)
         return try configuration.settings(of: instance)
     }
 }
@@ -68,10 +75,10 @@ extension TentacleConfiguration {
             noListen: try self.boolean(.noListen) ?? false,
             trustedServers: try self.trustedServers(),
             pollingConnectionCount: try self.integer(.pollingConnectionCount),
-            squid: self.text(.squid),
             proxy: try self.proxy(),
             pollingProxy: try self.pollingProxy(),
-            sandboxPolicy: self.text(.sandboxPolicy)
+            sandboxPolicy: self.text(.sandboxPolicy),
+            environment: self.environment
         )
     }
 

@@ -78,8 +78,10 @@ extension TentacleConfiguration {
     package func contact(with server: TrustedServer) -> ServerContact? {
         switch server.communicationStyle {
         case .polling:
-            let subscription = server.effectiveSubscriptionID ?? self.text(.squid).map { "poll://\($0)/" }
-            return ServerContact(thumbprint: server.thumbprint, subscription: subscription ?? "")
+            return ServerContact(
+                thumbprint: server.thumbprint,
+                subscription: server.effectiveSubscriptionID ?? ""
+            )
         case .listening, .none: return ServerContact(thumbprint: server.thumbprint, subscription: nil)
         default: return nil
         }

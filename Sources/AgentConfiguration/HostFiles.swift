@@ -8,6 +8,10 @@ package struct HostFiles: Sendable {
     package var root: String
     package var environment: [String: String]
     package var currentDirectory: String
+    /// Of the user who runs the program; nil where there is none, as in tests.
+    package var userDirectory: String?
+    /// Where the running program lies, links resolved.
+    package var programDirectory: String?
 
     package init(root: String = "", environment: [String: String] = [:], currentDirectory: String = "/") {
         self.root = root
@@ -17,7 +21,10 @@ package struct HostFiles: Sendable {
 
     /// The host that the process runs on; for `main` only.
     package static func current() -> HostFiles {
-        HostFiles(environment: Self.processEnvironment(), currentDirectory: Self.processDirectory())
+        var host = HostFiles(environment: Self.processEnvironment(), currentDirectory: Self.processDirectory())
+        host.userDirectory = host.variable("HOME") ?? Self.directoryOfUser()
+        host.programDirectory = Self.programPath().map(FilePathText.directory)
+        return host
     }
 
     package func wellKnown(_ path: String) -> String { self.root + path }
@@ -38,6 +45,16 @@ package struct HostFiles: Sendable {
         self.variable("TentacleMachineConfigurationHomeDirectory") ?? self.wellKnown("/etc/octopus")
     }
 
+    /// For files that live for a moment (spec 1.1).
+    package var temporaryDirectory: String { self.variable("TMPDIR") ?? "/tmp" }
+
+    /// Where programs log before an instance is loaded, and those without one (spec 9.2); nil for a user without a home.
+    package var defaultLogDirectory: String? {
+        if let given = self.variable("DefaultLogDirectory") { return self.absolute(given) }
+        let data = self.variable("XDG_DATA_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil }
+        return (data ?? self.userDirectory.map { "\($0)/.local/share" }).map { "\($0)/Octopus/Logs" }
+    }
+
     /// Login name for messages; the numeric id where the name is not known.
     package var userName: String {
         self.variable("USER") ?? self.variable("LOGNAME") ?? Self.name(ofUser: geteuid()) ?? "\(geteuid())"
@@ -55,6 +72,18 @@ package struct HostFiles: Sendable {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         guard getcwd(&buffer, buffer.count) != nil else { return "/" }
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private static func directoryOfUser() -> String? {
+        guard let entry = getpwuid(geteuid()), let directory = entry.pointee.pw_dir else { return nil }
+        let path = String(cString: directory)
+        return path.hasPrefix("/") ? path : nil
+    }
+
+    private static func programPath() -> String? {
+        guard let path = realpath("/proc/self/exe", nil) else { return nil }
+        defer { free(path) }
+        return String(cString: path)
     }
 
     private static func processEnvironment() -> [String: String] {

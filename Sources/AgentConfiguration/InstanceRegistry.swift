@@ -91,6 +91,16 @@ package struct InstanceRegistry: Sendable {
 
     /// As `select`, but an instance whose configuration file is gone is found as well.
     package func find(_ selector: InstanceSelector) throws(ConfigurationError) -> TentacleInstance {
+        do throws(ConfigurationError) {
+            return try self.selected(by: selector)
+        } catch {
+            // The one that is wanted may be among those that cannot be read.
+            let warnings = self.list().warnings
+            throw ConfigurationError(error.code, ([error.message] + warnings).joined(separator: "\n"))
+        }
+    }
+
+    private func selected(by selector: InstanceSelector) throws(ConfigurationError) -> TentacleInstance {
         if let name = selector.instance { return try self.named(name) }
         if let path = selector.configuration {
             return TentacleInstance(name: nil, configurationPath: self.host.absolute(path))

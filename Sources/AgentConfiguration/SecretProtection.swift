@@ -7,11 +7,20 @@ import SecureTransport
 /// The legacy form has a fixed key and vector for each key source, so that the stock agent reads what we write and the
 /// reverse. The newer form uses the generated key and a vector of its own for each value.
 package struct SecretProtection: Sendable {
-    package enum Form: Hashable, Sendable {
+    /// Raw values are the words of the configuration.
+    package enum Form: String, Hashable, Sendable, CaseIterable {
         /// Readable by every stock agent.
         case legacy
         /// `$OctopusMachineKeyV1$` + base64(vector ‖ ciphertext).
-        case versioned
+        case versioned = "MachineKeyV1"
+
+        /// In any case.
+        package init?(named name: String) {
+            guard let form = Self.allCases.first(where: { $0.rawValue.lowercased() == name.lowercased() }) else {
+                return nil
+            }
+            self = form
+        }
     }
 
     package static let versionedPrefix = "$OctopusMachineKeyV1$"
@@ -89,6 +98,18 @@ package struct SecretProtection: Sendable {
     }
 
     // MARK: Key sources
+
+    /// The key file that whoever reads this value has to read, too; nil when the machine's id will do.
+    package func keyFile(neededFor sealed: String?) -> String? {
+        guard let path = self.generatedKeyPaths.first(where: DurableFile.exists) else { return nil }
+        guard let key = try? self.machineIDKey() else { return path }
+        guard let sealed else { return nil }
+        guard !sealed.hasPrefix(Self.versionedPrefix), let cipher = Data(base64Encoded: sealed) else { return path }
+        guard let bytes = try? Cryptography.decryptAESCBC(Array(cipher), key: key.key, iv: key.vector),
+            Data(base64Encoded: String(decoding: bytes, as: UTF8.self)) != nil
+        else { return path }
+        return nil
+    }
 
     private func machineIDKey() throws(ConfigurationError) -> Key? {
         let path = self.host.wellKnown("/etc/machine-id")

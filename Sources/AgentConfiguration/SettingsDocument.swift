@@ -45,7 +45,7 @@ package struct SettingsDocument: Hashable, Sendable {
     }
 
     private mutating func read(_ bytes: [UInt8]) throws(XMLPullReader.SyntaxError) {
-        var reader = XMLPullReader(bytes)
+        var reader = XMLPullReader(try XMLEncoding.utf8(bytes))
         var path: [String] = []
         var key: String?
         var value = ""

@@ -23,12 +23,18 @@ package enum ConfigurationKey: String, Sendable {
     case pollingProxyPort = "Octopus.Server.Proxy.ProxyPort"
     case pollingProxyUsername = "Octopus.Server.Proxy.ProxyUsername"
     case pollingProxyPassword = "Octopus.Server.Proxy.ProxyPassword"
-    /// Ours; the stock agent keeps what it does not know.
+    /// Ours, as the next one; the stock agent keeps what it does not know.
     case sandboxPolicy = "Tentacle.Sandbox.Policy"
+    case secretForm = "Tentacle.Security.SecretFormat"
     /// Ours, while a certificate is being changed: the one to come, sealed like the present one; see `CertificateOverlap`.
     case nextCertificate = "Tentacle.Certificate.Next"
     case nextCertificateThumbprint = "Tentacle.Certificate.NextThumbprint"
     case nextCertificateKnownBy = "Tentacle.Certificate.NextKnownBy"
+
+    /// Values that are encrypted in the file (spec 7).
+    package static let protected: [ConfigurationKey] = [
+        .certificate, .nextCertificate, .proxyPassword, .pollingProxyPassword,
+    ]
 }
 
 /// The configuration file of one instance: read whole, changed in memory, written back at once.
@@ -37,6 +43,8 @@ package enum ConfigurationKey: String, Sendable {
 package struct TentacleConfiguration: Sendable {
     package let path: String
     package var document: SettingsDocument
+    /// What is read in place of the file's values; never written.
+    package private(set) var environment = EnvironmentSettings()
     private let secrets: SecretProtection
 
     /// The file holds the private key: nobody but its owner reads it.
@@ -48,6 +56,7 @@ package struct TentacleConfiguration: Sendable {
         self.secrets = SecretProtection(host: host)
     }
 
+    /// What the file says, for whoever is going to change it.
     package static func load(from path: String, host: HostFiles) throws(ConfigurationError) -> TentacleConfiguration {
         let bytes = try DurableFile.read(path)
         do throws(ConfigurationError) {
@@ -55,6 +64,16 @@ package struct TentacleConfiguration: Sendable {
         } catch {
             throw ConfigurationError(error.code, "Could not read '\(path)': \(error.message).")
         }
+    }
+
+    /// What the agent goes by: the file with the values of the environment in front of it (spec 10).
+    package static func effective(
+        from path: String,
+        host: HostFiles
+    ) throws(ConfigurationError) -> TentacleConfiguration {
+        var configuration = try Self.load(from: path, host: host)
+        configuration.environment = try EnvironmentSettings(host: host)
+        return configuration
     }
 
     package func save() throws(ConfigurationError) {
@@ -85,7 +104,7 @@ package struct TentacleConfiguration: Sendable {
 
     // MARK: Plain values
 
-    package func text(_ key: ConfigurationKey) -> String? { self.document[key.rawValue] }
+    package func text(_ key: ConfigurationKey) -> String? { self.environment[key] ?? self.document[key.rawValue] }
 
     package mutating func set(_ key: ConfigurationKey, _ value: String?) { self.document[key.rawValue] = value }
 
@@ -111,19 +130,42 @@ package struct TentacleConfiguration: Sendable {
 
     package mutating func set(_ key: ConfigurationKey, _ value: Bool) { self.set(key, value ? "true" : "false") }
 
+    /// Encrypted in the file, as it is in the environment.
     package func secret(_ key: ConfigurationKey) throws(ConfigurationError) -> String? {
+        if let plain = self.environment[key] { return plain }
         guard let value = self.text(key) else { return nil }
         return try self.secrets.decrypt(value)
     }
 
     package mutating func setSecret(_ key: ConfigurationKey, _ value: String?) throws {
-        self.set(key, try value.map { try self.secrets.encrypt($0) })
+        let form = try self.secretForm()
+        self.set(key, try value.map { try self.secrets.encrypt($0, form: form) })
+    }
+
+    /// In what form secrets are written; both are read.
+    package func secretForm() throws(ConfigurationError) -> SecretProtection.Form {
+        guard let name = self.text(.secretForm) else { return .legacy }
+        guard let form = SecretProtection.Form(named: name) else {
+            throw Self.unparsable(.secretForm, "SecretFormat", name)
+        }
+        return form
+    }
+
+    /// Chooses the form, and rewrites every secret that is there.
+    package mutating func setSecretForm(_ form: SecretProtection.Form) throws {
+        var plain: [(ConfigurationKey, String?)] = []
+        for key in ConfigurationKey.protected where self.text(key) != nil {
+            plain.append((key, key == .certificate ? try self.certificateText() : try self.secret(key)))
+        }
+        if form == .legacy { self.remove(.secretForm) } else { self.set(.secretForm, form.rawValue) }
+        for (key, value) in plain { try self.setSecret(key, value) }
     }
 
     private static func unparsable(_ key: ConfigurationKey, _ type: String, _ value: String) -> ConfigurationError {
-        ConfigurationError(
+        let shown = ConfigurationKey.protected.contains(key) ? "" : " Value was '\(value)'."
+        return ConfigurationError(
             .format,
-            "Unable to parse configuration key '\(key.rawValue)' as a '\(type)'. Value was '\(value)'."
+            "Unable to parse configuration key '\(key.rawValue)' as a '\(type)'.\(shown)"
         )
     }
 
@@ -141,8 +183,13 @@ package struct TentacleConfiguration: Sendable {
 
     package func trustedServers() throws(ConfigurationError) -> [TrustedServer] {
         guard let text = self.text(.trustedServers) else { return [] }
+        let legacy = self.text(.squid).map { "poll://\($0.lowercased())/" }
         do {
-            return try JSONDecoder().decode([TrustedServer].self, from: Data(text.utf8))
+            return try JSONDecoder().decode([TrustedServer].self, from: Data(text.utf8)).map { server in
+                var server = server
+                server.legacySubscriptionID = legacy
+                return server
+            }
         } catch {
             throw Self.unparsable(.trustedServers, "TrustedOctopusServers", text)
         }
@@ -155,28 +202,52 @@ package struct TentacleConfiguration: Sendable {
     // MARK: Certificate
 
     /// Thumbprint as stored; without it the certificate counts as absent.
-    package var thumbprint: String? { self.text(.certificateThumbprint) }
-
-    package func identity() throws -> TLSIdentity? {
-        try self.thumbprint.flatMap { _ in try self.identity(in: .certificate) }
+    ///
+    /// The environment can give a certificate alone: then its thumbprint is what counts, not that of another one.
+    package var thumbprint: String? {
+        if self.environment[.certificate] != nil, self.environment[.certificateThumbprint] == nil {
+            return (try? self.identity())?.thumbprint.description
+        }
+        return self.text(.certificateThumbprint)
     }
 
+    package func identity() throws -> TLSIdentity? {
+        let isGiven = self.environment[.certificate] != nil
+        guard isGiven || self.thumbprint != nil, let text = try self.certificateText() else { return nil }
+        return try self.identity(text, isGiven ? "the environment (TENTACLE_CERTIFICATE)" : "'\(self.path)'")
+    }
+
+    /// The certificate in a key of the file.
     func identity(in key: ConfigurationKey) throws -> TLSIdentity? {
         guard let sealed = self.text(key) else { return nil }
-        let text = try self.secrets.decrypt(sealed) { text in
-            // Every PKCS#12 file is a DER sequence.
-            Data(base64Encoded: text, options: .ignoreUnknownCharacters)?.first == 0x30
-        }
+        return try self.identity(try self.archive(sealed), "'\(self.path)'")
+    }
+
+    private func identity(_ text: String, _ place: String) throws -> TLSIdentity {
         guard let archive = Data(base64Encoded: text, options: .ignoreUnknownCharacters) else {
-            throw ConfigurationError(.secret, "The certificate in '\(self.path)' is not base64.")
+            throw ConfigurationError(.secret, "The certificate in \(place) is not base64.")
         }
         do {
             return try TLSIdentity(pkcs12: Array(archive), password: "")
         } catch {
             throw ConfigurationError(
                 .secret,
-                "The certificate in '\(self.path)' cannot be read (\(error)). Run new-certificate or import-certificate."
+                "The certificate in \(place) cannot be read (\(error)). Run new-certificate or import-certificate."
             )
+        }
+    }
+
+    /// Base64 of the archive.
+    private func certificateText() throws(ConfigurationError) -> String? {
+        if let plain = self.environment[.certificate] { return plain }
+        guard let sealed = self.text(.certificate) else { return nil }
+        return try self.archive(sealed)
+    }
+
+    private func archive(_ sealed: String) throws(ConfigurationError) -> String {
+        try self.secrets.decrypt(sealed) { text in
+            // Every PKCS#12 file is a DER sequence.
+            Data(base64Encoded: text, options: .ignoreUnknownCharacters)?.first == 0x30
         }
     }
 

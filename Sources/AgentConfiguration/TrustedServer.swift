@@ -36,8 +36,11 @@ package struct TrustedServer: Hashable, Sendable {
     package var communicationStyle: CommunicationStyle
     /// Polling address as it was written, without trailing slash; nil for a server that dials us.
     package var address: String?
+    /// The server's, of before certificates named it; kept as it is.
     package var squid: String?
     package var subscriptionID: String?
+    /// What an agent of before subscriptions polls under, when the entry has none: made of the agent's own squid.
+    package var legacySubscriptionID: String?
     /// Members of another version or product, kept as they were read.
     package var additionalMembers: [OrderedJSON.Member] = []
 
@@ -55,10 +58,8 @@ package struct TrustedServer: Hashable, Sendable {
         self.subscriptionID = subscriptionID
     }
 
-    /// Where a polling agent takes its work from: `poll://…/`; agents older than subscriptions used their squid.
-    package var effectiveSubscriptionID: String? {
-        self.subscriptionID ?? self.squid.map { "poll://\($0.lowercased())/" }
-    }
+    /// Where a polling agent takes its work from: `poll://…/`.
+    package var effectiveSubscriptionID: String? { self.subscriptionID ?? self.legacySubscriptionID }
 
     /// Same server and same way to it: what an upsert replaces.
     package func isSameEndpoint(as other: TrustedServer) -> Bool {

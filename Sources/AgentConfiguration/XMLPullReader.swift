@@ -132,7 +132,17 @@ struct XMLPullReader {
     private mutating func cdata() throws(SyntaxError) -> String {
         let start = self.position
         try self.skipPast("]]>")
-        return try self.decode(Array(self.bytes[start..<(self.position - 3)]))
+        return try self.decode(Self.withPlainLineEnds(self.bytes[start..<(self.position - 3)]))
+    }
+
+    private static func withPlainLineEnds(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        for byte in bytes {
+            // Of the two that end a line on Windows one is left.
+            if byte == UInt8(ascii: "\n"), result.last == UInt8(ascii: "\r") { result.removeLast() }
+            result.append(byte)
+        }
+        return result.map { $0 == UInt8(ascii: "\r") ? UInt8(ascii: "\n") : $0 }
     }
 
     /// Text up to a byte that `stop` names, with references replaced and line ends made one line feed.

@@ -13,8 +13,8 @@ import Musl
 enum SocketSetup {
     static func apply(_ limits: HalibutLimits, to bootstrap: ClientBootstrap) -> ClientBootstrap {
         bootstrap
-            .channelOption(.socketOption(.so_keepalive), value: 1)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.socketOption(.so_keepalive), value: limits.usesKeepAlive ? 1 : 0)
+            .channelOption(.tcpOption(.tcp_nodelay), value: limits.usesNoDelay ? 1 : 0)
             .channelOption(Self.keepIdle, value: Int(limits.keepAliveIdleSeconds))
             .channelOption(Self.keepInterval, value: Int(limits.keepAliveIntervalSeconds))
             .channelOption(Self.keepCount, value: Int(limits.keepAliveProbes))

@@ -50,12 +50,17 @@ public struct HalibutLimits: Hashable, Sendable {
 
     // MARK: TCP keep-alive (a dead peer is noticed in about 65 s)
 
+    /// Whether silent connections are probed at all.
+    public var usesKeepAlive = true
     /// Silence on a connection before the first probe, in seconds.
     public var keepAliveIdleSeconds: Int32 = 15
     /// From one probe to the next, in seconds.
     public var keepAliveIntervalSeconds: Int32 = 5
     /// Probes without an answer after which the connection is gone.
     public var keepAliveProbes: Int32 = 10
+
+    /// Whether small segments leave at once; invisible to the peer but for the time that they take.
+    public var usesNoDelay = true
 
     // MARK: Sizes
 

@@ -10,13 +10,18 @@ package struct Fault: Sendable, CustomStringConvertible {
         case inputOutput = "EIO"
     }
 
-    package enum Extent: String, Sendable, CaseIterable {
+    package enum Extent: String, Sendable {
         /// This call, and no later one.
         case once
         /// Every call from here on.
         case onwards
         /// Half of this call when it is a write, and every later one.
         case short
+        /// The program is killed in place of this call.
+        case kill
+
+        /// In which a program can say what is wrong.
+        package static let failures: [Extent] = [.once, .onwards, .short]
     }
 
     /// From 1; a program makes a different number of them each time.
@@ -43,7 +48,7 @@ package struct Fault: Sendable, CustomStringConvertible {
         waysOfEach count: Int = 2,
         _ body: (Fault) async throws -> String?
     ) async throws -> Int {
-        let ways = Extent.allCases.flatMap { extent in Kind.allCases.map { (extent, $0) } }
+        let ways = Extent.failures.flatMap { extent in Kind.allCases.map { (extent, $0) } }
         var faults = 0
         for call in 1... {
             let chosen = isEveryOne ? ways : (0..<count).map { ways[(call + 3 * $0) % ways.count] }

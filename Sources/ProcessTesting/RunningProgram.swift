@@ -38,7 +38,8 @@ package final class RunningProgram: Sendable {
         folder: String? = nil,
         input: Input = .none
     ) throws {
-        let inherited = ProcessInfo.processInfo.environment
+        var inherited = ProcessInfo.processInfo.environment
+        inherited["DefaultLogDirectory"] = StartupLogs.directory
         let spawned = try Spawn.start(
             [executable] + arguments,
             environment: inherited.merging(environment) { _, given in given },
@@ -92,6 +93,17 @@ package final class RunningProgram: Sendable {
     package func send(signal: Int32) {
         exit.send(signal: signal, to: processIdentifier)
     }
+}
+
+/// Where programs of ours log before they know where: not into the home of whoever runs the tests.
+private enum StartupLogs {
+    static let directory: String = {
+        // Gone with the process that runs the tests.
+        atexit { try? FileManager.default.removeItem(atPath: StartupLogs.path) }
+        return path
+    }()
+
+    private static let path = FileManager.default.temporaryDirectory.appending(path: "logs-\(UUID().uuidString)").path
 }
 
 /// How a process ended, for any number of tasks that wait for it.

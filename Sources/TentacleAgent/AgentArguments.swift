@@ -43,15 +43,6 @@ package struct AgentFailure: Error, Equatable, CustomStringConvertible {
     package var exitCode: ExitCode
     package var description: String
 
-    /// What follows the message on standard error, but for a controlled failure (tentacle-cli.md 1.4).
-    func closingLines(logDirectory: String?) -> [String] {
-        guard exitCode != .controlled else { return [] }
-        let rule = String(repeating: "-", count: 79)
-        let logs = logDirectory.map { ["Full error details are available in the log files at:", $0] } ?? []
-        return [rule, "Terminating process with exit code \(exitCode.rawValue)"] + logs
-            + ["If you need help, please send these log files to https://octopus.com/support", rule]
-    }
-
     package init(_ exitCode: ExitCode, _ description: String) {
         self.exitCode = exitCode
         self.description = description

@@ -7,6 +7,7 @@ import NIOCore
 import NIOPosix
 import SecureTransport
 import ServiceLifecycle
+import TentacleLog
 import UnixSignals
 
 /// The daemon as a whole: from the arguments to the exit code.
@@ -22,42 +23,51 @@ package enum AgentProgram {
     /// Runs the agent until it is told to stop; returns the exit code of tentacle-cli.md 1.4.
     package static func main(_ arguments: [String]) async -> Int32 {
         let host = HostFiles.current()
-        var home: String?
+        let threshold = LogLevel(named: host.environment[LogLevel.variable])
+        // Until there is a home directory.
+        var file = OperationLog(
+            directory: host.defaultLogDirectory,
+            threshold: threshold,
+            warn: AgentLog.writeToConsole
+        )
+        for variable in EnvironmentSettings.secretVariables { file.masker.hide(host.environment[variable]) }
         do {
             let arguments = try AgentArguments(arguments)
             let settings = try AgentSettings.load(arguments.selector, host: host)
-            home = settings.homeDirectory
-            try await run(settings, arguments, host)
+            for proxy in [settings.proxy, settings.pollingProxy] { file.masker.hide(proxy.password) }
+            if let home = settings.homeDirectory {
+                file = OperationLog(
+                    directory: "\(home)/Logs",
+                    threshold: threshold,
+                    masker: file.masker,
+                    warn: AgentLog.writeToConsole
+                )
+            }
+            file.settle()
+            try await run(settings, arguments, host, file)
             return 0
         } catch {
             let failure = AgentFailure(error)
-            let log = AgentLog(homeDirectory: home)
-            log.write(.critical, failure.description)
-            for line in failure.closingLines(logDirectory: home.map { "\($0)/Logs" }) { log.writeToConsole(line) }
+            file.settle()
+            AgentLog(file: file).write(failure.exitCode == .controlled ? .error : .fatal, failure.description)
+            FailureReport.lines(exitCode: failure.exitCode.rawValue, logDirectories: file.directories)
+                .forEach(AgentLog.writeToConsole)
             return failure.exitCode.rawValue
         }
     }
 
-    private static func run(_ settings: AgentSettings, _ arguments: AgentArguments, _ host: HostFiles) async throws {
+    private static func run(
+        _ settings: AgentSettings,
+        _ arguments: AgentArguments,
+        _ host: HostFiles,
+        _ file: OperationLog
+    ) async throws {
         let isInJournal = JournalLogHandler.isJournalStream(STDERR_FILENO, environment: host.environment)
         // What goes to the journal with its fields does not go there a second time as text.
-        let log = AgentLog(
-            homeDirectory: settings.homeDirectory,
-            isOnConsole: arguments.logsToConsole && !isInJournal
-        )
-        let level = Logger.Level(tentacleName: host.variable("OCTOPUS__TENTACLE__LOGLEVEL"))
-        let logger = Logger(label: "tentacle") { label in
-            let handler = AgentLogHandler(log: log, level: level)
-            guard isInJournal else { return handler }
-            var journal = JournalLogHandler(label: label, identifier: "tentacle")
-            journal.logLevel = level
-            journal[metadataKey: "tentacle.instance"] = settings.instance.name.map { "\($0)" }
-            return MultiplexLogHandler([handler, journal])
-        }
-        log.writeToFile(
-            .info,
-            "Tentacle version \(ProductVersion.text) instance \(settings.instance.name ?? "Default"), PID \(getpid())"
-        )
+        let log = AgentLog(file: file, isOnConsole: arguments.logsToConsole && !isInJournal)
+        let logger = makeLogger(log, isInJournal: isInJournal, instance: settings.instance.name)
+        Diagnostics(host: host, programName: FilePathText.name(of: path)).write(to: file, instance: settings.instance)
+        for warning in settings.environment.warnings { file.write(.warning, warning) }
         var settings = settings
         let identity = try settings.identity ?? makeIdentity(for: settings, host, logger)
         settings.identity = identity
@@ -86,7 +96,21 @@ package enum AgentProgram {
         )
         configuration.maximumGracefulShutdownDuration = stopTimeout
         try await ServiceGroup(configuration: configuration).run()
-        log.writeToFile(.info, "The agent has stopped")
+        file.write(.info, "The agent has stopped")
+    }
+
+    private static func makeLogger(_ log: AgentLog, isInJournal: Bool, instance: String?) -> Logger {
+        guard let level = Logger.Level(log.file.threshold) else {
+            return Logger(label: "tentacle") { _ in SwiftLogNoOpLogHandler() }
+        }
+        return Logger(label: "tentacle") { label in
+            let handler = AgentLogHandler(log: log, level: level)
+            guard isInJournal else { return handler }
+            var journal = JournalLogHandler(label: label, identifier: "tentacle")
+            journal.logLevel = level
+            journal[metadataKey: "tentacle.instance"] = instance.map { "\($0)" }
+            return MultiplexLogHandler([handler, MaskingLogHandler(base: journal, masker: log.file.masker)])
+        }
     }
 
     /// An agent without a certificate makes itself one (tentacle-cli.md 15.1).
@@ -118,6 +142,17 @@ extension AgentProgram {
     ) throws -> [TrustedServer] {
         guard !settings.noListen, settings.trustedServers.contains(where: { $0.communicationStyle == .none }) else {
             return settings.trustedServers
+        }
+        guard settings.environment[.trustedServers] == nil else {
+            // Not the file's to say.
+            return settings.trustedServers.map { server in
+                var server = server
+                if server.communicationStyle == .none {
+                    server.communicationStyle = .listening
+                    logger.info("Fixed communication style for: \(server.thumbprint)")
+                }
+                return server
+            }
         }
         return try TentacleConfiguration.update(settings.instance.configurationPath, host: host) { configuration in
             var servers = try configuration.trustedServers()

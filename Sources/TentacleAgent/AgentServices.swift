@@ -55,6 +55,7 @@ struct AgentServices {
             files: FileTransfer(homeDirectory: settings.homeDirectory, makeDigest: { SHA1Digest() })
         )
         let halibut = HalibutConfiguration(
+            limits: TransportSwitches(environment: host.environment).limits,
             spool: try makeSpool(home: home),
             eventLoopGroup: eventLoops,
             logger: logger
@@ -118,12 +119,14 @@ struct AgentServices {
         let connections = settings.effectivePollingConnectionCount(host: host)
         let servers = settings.trustedServers.filter { $0.communicationStyle == .polling }
         if !servers.isEmpty { sayConnectionCount(connections) }
-        for server in servers where !Self.isComplete(server, settings.squid) { sayIncomplete(server) }
+        for server in servers where server.address == nil || server.effectiveSubscriptionID == nil {
+            sayIncomplete(server)
+        }
         // Entries that differ in the thumbprint only are one server that is changing its certificate.
-        return try PollingContact.all(in: servers, squid: settings.squid).compactMap { contact, servers in
+        return try PollingContact.all(in: servers).compactMap { contact, servers in
             let thumbprints = servers.compactMap { Thumbprint($0.thumbprint) }
             guard let server = servers.first, let address = server.address,
-                let subscription = PollingContact.subscription(of: server, settings.squid)
+                let subscription = server.effectiveSubscriptionID
             else { return nil }
             guard var endPoint = try? ServiceEndPoint(address, remoteThumbprint: thumbprints.first) else {
                 sayIncomplete(server)
@@ -149,10 +152,6 @@ struct AgentServices {
             logger.info("Starting \(connections) polling connections")
             return BackgroundService("polling \(address)") { try await service.run() }
         }
-    }
-
-    private static func isComplete(_ server: TrustedServer, _ squid: String?) -> Bool {
-        server.address != nil && PollingContact.subscription(of: server, squid) != nil
     }
 
     private func sayIncomplete(_ server: TrustedServer) {

@@ -120,7 +120,7 @@ final class CertificateRotation: Sendable {
             }
             trust.trustOnly(thumbprints)
         }
-        let contacts = PollingContact.all(in: servers, squid: configuration.text(.squid))
+        let contacts = PollingContact.all(in: servers)
         for (contact, service) in pollers.withLock({ $0 }) {
             // An entry that has gone altogether goes with the next start.
             guard let servers = contacts.first(where: { $0.contact == contact })?.servers else { continue }
@@ -179,12 +179,11 @@ struct PollingContact: Hashable, Sendable {
     /// The polling entries of a configuration in their order, those of one server put together; entries that lack
     /// something are left out.
     static func all(
-        in servers: [TrustedServer],
-        squid: String?
+        in servers: [TrustedServer]
     ) -> [(contact: PollingContact, servers: [TrustedServer])] {
         var result: [(contact: PollingContact, servers: [TrustedServer])] = []
         for server in servers where server.communicationStyle == .polling {
-            guard let address = server.address, let subscription = Self.subscription(of: server, squid) else {
+            guard let address = server.address, let subscription = server.effectiveSubscriptionID else {
                 continue
             }
             let contact = PollingContact(
@@ -198,9 +197,5 @@ struct PollingContact: Hashable, Sendable {
             }
         }
         return result
-    }
-
-    static func subscription(of server: TrustedServer, _ squid: String?) -> String? {
-        server.subscriptionID ?? squid.map { "poll://\($0.lowercased())/" }
     }
 }

@@ -9,7 +9,7 @@ enum ScriptEnvironment {
     /// systemd's own default for services.
     static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-    private static let removed: Set<String> = [
+    private static let removed: Set<String> = Set([
         // Between the agent and its service manager: a script must not answer for it or take its sockets.
         "NOTIFY_SOCKET", "JOURNAL_STREAM", "INVOCATION_ID", "MAINPID", "MANAGERPID", "SYSTEMD_EXEC_PID",
         "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY",
@@ -18,8 +18,10 @@ enum ScriptEnvironment {
         "BASH_ENV", "ENV", "IFS", "PS4", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "GLIBC_TUNABLES", "GCONV_PATH",
         // How the agent was set up, secrets included (tentacle-cli.md 8, 19).
         "TENTACLE_LAUNCHER", "TENTACLE_LAUNCHER_SOCKET", "OCTOPUS_API_KEY", "ServerApiKey", "BearerToken",
-        "ServerUsername", "ServerPassword",
-    ]
+        "ServerUsername", "ServerPassword", "TENTACLE_PFX_PASSWORD", "TENTACLE_PROXY_PASSWORD",
+        "OCTOPUS_SERVICE_PASSWORD", "OCTOPUS_ACCESS_TOKEN", "OCTOPUS_PASSWORD",
+    ])
+    .union(EnvironmentSettings.secretVariables)
 
     private static let removedPrefixes = ["LISTEN_", "WATCHDOG_", "MEMORY_PRESSURE_", "LD_", "BASH_FUNC_"]
 

@@ -25,6 +25,8 @@ package struct CommandContext: Sendable {
     /// Somebody who can be asked; nil in scripts, pipes and units.
     package var prompt: Prompt?
     package var isRoot = geteuid() == 0
+    package var findUser: @Sendable (String) -> UserAccount? = UserAccount.find
+    package var changeOwner: @Sendable (OwnershipChange) -> CInt = { $0.apply() }
     /// Why the host's resolver does not know a name; nil when it does.
     package var resolveName: @Sendable (String) -> String? = NameLookup.failure
     /// Nil when the file system does not tell.
@@ -33,6 +35,8 @@ package struct CommandContext: Sendable {
     package var interruption: CInt = -1
     /// `--noninteractive` was given; only `agent` minds.
     package var isNonInteractive = false
+    /// Keeps a log file, as the program does.
+    package var keepsLog = false
 
     package init(
         host: HostFiles,
@@ -90,6 +94,7 @@ package struct CommandContext: Sendable {
                 return errno
             }
         )
+        context.keepsLog = true
         context.prompt = .terminal()
         return context
     }

@@ -1,4 +1,5 @@
 import Glibc
+package import TentacleLog
 
 /// Where commands print (spec tentacle-cli.md 1.6): messages on standard output, errors on standard error.
 package struct Console: Sendable {
@@ -6,6 +7,8 @@ package struct Console: Sendable {
     package var isQuiet = false
     /// Standard output is a terminal, which obeys control characters.
     package var isTerminal = false
+    /// Where messages are kept as well; knows the secrets that none of them shows.
+    package var log = OperationLog()
     /// Results may be coloured: standard output is a terminal that shows colours, and nobody asked for none.
     package var usesColours = false
     private let output: @Sendable (String) -> Void
@@ -49,13 +52,25 @@ package struct Console: Sendable {
         self.usesColours && style != .plain ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
     }
 
-    /// A message of level Info or Warn.
-    package func info(_ message: String) {
-        if !self.isQuiet { self.output(message + "\n") }
+    package func info(_ message: String) { self.report(.info, message) }
+
+    package func warning(_ message: String) { self.report(.warning, message) }
+
+    package func error(_ message: String) { self.report(.error, message) }
+
+    /// A message of any level, as bare text, from Error on to standard error; the file gets it, too.
+    package func report(_ level: LogLevel, _ message: String) {
+        self.log.write(level, message)
+        guard level >= self.log.threshold else { return }
+        if level >= .error {
+            self.writeError(self.log.masker.masked(message))
+        } else if !self.isQuiet {
+            self.output(self.log.masker.masked(message) + "\n")
+        }
     }
 
-    /// A message of level Error or Fatal.
-    package func error(_ message: String) { self.errorOutput(message + "\n") }
+    /// A line on standard error that is nobody's log.
+    package func writeError(_ line: String) { self.errorOutput(line + "\n") }
 
     /// The command's result, exactly as given.
     package func write(_ text: String) { self.output(text) }

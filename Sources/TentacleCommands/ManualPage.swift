@@ -20,6 +20,14 @@ struct ManualPage {
             "Takes the place of /etc/octopus for the list of instances."
         ),
         ("OCTOPUS__TENTACLE__LOGLEVEL", "Trace, Debug, Info, Warn, Error, Fatal or Off. Defaults to Info."),
+        (
+            "DefaultLogDirectory",
+            "Where the log is as long as there is no instance. Defaults to Octopus/Logs in $XDG_DATA_HOME or ~/.local/share."
+        ),
+        (
+            "OCTOPUS_CONTRIBUTE_ENV_SETTINGS",
+            "With true, TENTACLE_SERVICE_PORT and its like, or a .env file, stand in front of the configuration file."
+        ),
         ("TENTACLE_LAUNCHER", "The program that starts scripts. Defaults to tentacle-launcher beside the program."),
         ("NO_COLOR", "When it is set and not empty, nothing is coloured."),
     ]

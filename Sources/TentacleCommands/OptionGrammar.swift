@@ -16,12 +16,21 @@ package struct OptionDefinition: Hashable, Sendable {
     package var help: String
     /// Left out of help.
     package var isHidden = false
+    /// Its value is a secret: no log and no message shows it.
+    package var isSensitive = false
 
-    package init(_ names: String..., kind: Kind = .text, help: String, isHidden: Bool = false) {
+    package init(
+        _ names: String...,
+        kind: Kind = .text,
+        help: String,
+        isHidden: Bool = false,
+        isSensitive: Bool = false
+    ) {
         self.names = names
         self.kind = kind
         self.help = help
         self.isHidden = isHidden
+        self.isSensitive = isSensitive
     }
 
     package var name: String { self.names[0] }
@@ -154,6 +163,21 @@ package struct OptionGrammar: Sendable {
             }
         }
         return result
+    }
+
+    /// The option that takes a value of an argument, and where in it the value begins: at its end for the next argument.
+    func option(in argument: String) -> (OptionDefinition, valueStart: String.Index)? {
+        guard let token = Self.token(argument) else { return nil }
+        if let definition = self.byName[token.name.lowercased()] {
+            let tail = token.tail
+            return (definition, tail.isEmpty ? argument.endIndex : argument.index(after: tail.startIndex))
+        }
+        guard token.flag == "-" else { return nil }
+        for index in argument.indices.dropFirst() {
+            guard let definition = self.byName[argument[index].lowercased()] else { return nil }
+            if definition.kind != .flag { return (definition, argument.index(after: index)) }
+        }
+        return nil
     }
 
     /// The parts of `^(--|-|/)(name)([:=](value))?$`.

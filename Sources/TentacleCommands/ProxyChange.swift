@@ -11,7 +11,8 @@ struct ProxyChange {
         OptionDefinition("proxyUsername", help: "Username to use when authenticating with the proxy"),
         OptionDefinition(
             "proxyPassword",
-            help: "Password to use when authenticating with the proxy. \(Self.password.advice)"
+            help: "Password to use when authenticating with the proxy. \(Self.password.advice)",
+            isSensitive: true
         ),
         Self.password.fileDefinition,
         OptionDefinition(

@@ -1,5 +1,6 @@
 import AgentConfiguration
 import OctopusClient
+import TentacleLog
 
 /// What `register` asks a person at a terminal for: everything that a registration cannot do without (issue 6).
 ///
@@ -126,7 +127,9 @@ struct RegistrationQuestions {
         guard let answer = self.prompt.ask(question, isSecret) else {
             throw CommandError("The registration was called off. Nothing has been changed.")
         }
-        return isSecret ? answer : Self.trimmed(answer[...])
+        guard isSecret else { return Self.trimmed(answer[...]) }
+        self.context.console.log.masker.hide(answer)
+        return answer
     }
 
     private static func trimmed(_ text: Substring) -> String {

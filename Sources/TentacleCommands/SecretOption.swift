@@ -1,4 +1,5 @@
 import AgentConfiguration
+import TentacleLog
 
 /// A password or a key that a command takes from an option, a file, standard input or the environment.
 ///
@@ -31,6 +32,14 @@ struct SecretOption: Sendable {
         fileName: "proxyPassword-file",
         variable: "TENTACLE_PROXY_PASSWORD"
     )
+
+    /// All that hold a secret, ours and the stock agent's.
+    static let variables =
+        EnvironmentSettings.secretVariables + ["OCTOPUS_SERVICE_PASSWORD"]
+        + [
+            Self.archivePassword(), Self.proxyPassword, ServerOptions.apiKey, ServerOptions.bearerToken,
+            ServerOptions.password,
+        ].map(\.variable)
 
     /// What to write behind an option's help.
     var advice: String {
@@ -86,9 +95,12 @@ struct SecretOption: Sendable {
 /// Files with a secret in them; `-` is standard input.
 enum SecretFile {
     static func read(_ name: String, _ context: CommandContext) throws(ConfigurationError) -> String {
-        guard name == "-" else {
-            return String(decoding: try DurableFile.read(context.host.absolute(name)), as: UTF8.self)
-        }
-        return String(decoding: try context.readStandardInput(), as: UTF8.self)
+        let bytes =
+            try name == "-" ? context.readStandardInput() : DurableFile.read(context.host.absolute(name))
+        let text = String(decoding: bytes, as: UTF8.self)
+        let secret = text.drop { $0.isWhitespace || $0 == "\u{FEFF}" }
+        let end = secret.lastIndex { !$0.isWhitespace }
+        context.console.log.masker.hide(end.map { String(secret[...$0]) })
+        return text
     }
 }

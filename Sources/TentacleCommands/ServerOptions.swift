@@ -8,17 +8,24 @@ struct ServerOptions: Sendable {
         OptionDefinition(
             "apiKey",
             "api-key",
-            help: "Your API key; you can get this from the Octopus web portal. \(Self.apiKey.advice)"
+            help: "Your API key; you can get this from the Octopus web portal. \(Self.apiKey.advice)",
+            isSensitive: true
         ),
         Self.apiKey.fileDefinition,
         OptionDefinition(
             "bearerToken",
             "bearer-token",
-            help: "A Bearer Token which has access to your Octopus instance. \(Self.bearerToken.advice)"
+            help: "A Bearer Token which has access to your Octopus instance. \(Self.bearerToken.advice)",
+            isSensitive: true
         ),
         Self.bearerToken.fileDefinition,
         OptionDefinition("username", "u", "user", help: "If not using API keys, your username"),
-        OptionDefinition("password", "p", help: "If not using API keys, your password. \(Self.password.advice)"),
+        OptionDefinition(
+            "password",
+            "p",
+            help: "If not using API keys, your password. \(Self.password.advice)",
+            isSensitive: true
+        ),
         Self.password.fileDefinition,
         OptionDefinition(
             "ignoreSslErrors",

@@ -1,5 +1,6 @@
 import AgentConfiguration
 import Glibc
+import TentacleLog
 
 /// The command line as a whole: from the arguments to the exit code (spec tentacle-cli.md 1.1).
 package struct TentacleProgram: Sendable {
@@ -11,43 +12,97 @@ package struct TentacleProgram: Sendable {
 
     /// Runs the command; the arguments come without the program's name.
     package func run(_ arguments: [String]) -> ExitCode {
+        var program = self
+        let console = self.context.console
+        let host = self.context.host
+        let log = OperationLog(
+            directory: self.context.keepsLog ? host.defaultLogDirectory : nil,
+            threshold: LogLevel(named: host.environment[LogLevel.variable]),
+            warn: { console.writeError($0) }
+        )
+        program.context.console.log = log
+        let record = CommandLineRecord(arguments)
+        for secret in record.secrets + SecretOption.variables.compactMap({ host.variable($0) }) {
+            log.masker.hide(secret)
+        }
         do {
-            return try self.start(arguments)
+            return try program.start(arguments, record)
         } catch {
             let failure = CommandError(error)
-            self.context.console.error(failure.message)
+            log.settle()
+            program.context.console.report(
+                failure.exitCode == .controlledFailure ? .error : .fatal,
+                failure.message
+            )
+            FailureReport.lines(exitCode: failure.exitCode.rawValue, logDirectories: log.directories)
+                .forEach(console.writeError)
             return failure.exitCode
         }
     }
 
-    private func start(_ arguments: [String]) throws -> ExitCode {
+    private func start(_ arguments: [String], _ record: CommandLineRecord) throws -> ExitCode {
         try TemporaryDirectory(host: self.context.host).check()
         let common = try OptionGrammar(CommonOptions.beforeTheCommand).parse(arguments)
         // A selector without its value is an error even for commands that have none (spec 1.1, step 5).
-        _ = try OptionGrammar(CommonOptions.instance).parse(common.unrecognised)
+        let selector = try OptionGrammar(CommonOptions.instance).parse(common.unrecognised).selector
+        self.openLog(of: selector)
         guard let word = common.unrecognised.first, let type = CommandTable.find(word), !word.isEmpty else {
-            try self.help(common.unrecognised)
+            try self.help(common.unrecognised, record)
             return .unknownCommand
         }
         if common.isSet("help") {
-            try self.help(common.unrecognised)
+            try self.help(common.unrecognised, record)
             return .success
         }
         let host = try OptionGrammar(CommonOptions.ofTheHost).parse(Array(common.unrecognised.dropFirst()))
         var context = self.context
         context.console.isQuiet = common.isSet("noconsolelogging") || type.definition.isQuiet
         context.isNonInteractive = host.isSet("noninteractive") || host.isSet("monitorMutex")
-        try Self.execute(type, host.unrecognised, context)
+        try Self.execute(type, host.unrecognised, record, context)
         return .success
     }
 
-    private func help(_ arguments: [String]) throws {
-        try HelpCommand(OptionGrammar(HelpCommand.definition.options).parse(arguments)).run(self.context)
+    /// Says who runs where, and goes on in the instance's own folder if there is an instance (spec 1.1, steps 6 and 7).
+    private func openLog(of selector: InstanceSelector) {
+        let log = self.context.console.log
+        let diagnostics = Diagnostics(host: self.context.host, programName: self.context.programName)
+        diagnostics.write(to: log, instance: nil)
+        // What is wrong with it is for the command to say, if it needs one.
+        if let instance = try? InstanceRegistry(host: self.context.host).select(selector),
+            let configuration = try? self.context.configuration(of: instance)
+        {
+            for key in [ConfigurationKey.proxyPassword, .pollingProxyPassword] {
+                log.masker.hide((try? configuration.secret(key)) ?? nil)
+            }
+            if self.context.keepsLog, let home = configuration.homeDirectory {
+                log.move(to: "\(home)/Logs")
+                diagnostics.write(to: log, instance: instance)
+            }
+            for warning in configuration.environment.warnings { log.write(.warning, warning) }
+        }
+        log.settle()
+    }
+
+    private func help(_ arguments: [String], _ record: CommandLineRecord) throws {
+        let command = HelpCommand(try OptionGrammar(HelpCommand.definition.options).parse(arguments))
+        Self.note(HelpCommand.self, record, self.context)
+        command.run(self.context)
+    }
+
+    private static func note(
+        _ type: any TentacleCommand.Type,
+        _ record: CommandLineRecord,
+        _ context: CommandContext
+    ) {
+        let log = context.console.log
+        log.write(.info, "==== \(CommandClass.name(of: type)) ====")
+        log.write(.info, "CommandLine: \(([context.programPath] + record.printable).joined(separator: " "))")
     }
 
     private static func execute(
         _ type: any TentacleCommand.Type,
         _ arguments: [String],
+        _ record: CommandLineRecord,
         _ context: CommandContext
     ) throws {
         let options = try OptionGrammar(type.definition.options, operand: type.definition.operand).parse(arguments)
@@ -55,7 +110,9 @@ package struct TentacleProgram: Sendable {
         guard options.unrecognised.isEmpty || readsRest else {
             throw CommandError(unrecognised: options.unrecognised, of: type.definition)
         }
-        try type.init(options).run(context)
+        let command = try type.init(options)
+        Self.note(type, record, context)
+        try command.run(context)
     }
 }
 
@@ -83,11 +140,18 @@ extension ParsedOptions {
 extension CommandContext {
     /// The instance that the options select, its configuration file present.
     func instance(_ selector: InstanceSelector) throws(ConfigurationError) -> TentacleInstance {
-        try InstanceRegistry(host: self.host).select(selector)
+        let registry = InstanceRegistry(host: self.host)
+        let instance = try registry.select(selector)
+        if selector == InstanceSelector() {
+            // Another one may have been meant.
+            for warning in registry.list().warnings { self.console.error(warning) }
+        }
+        return instance
     }
 
+    /// What the agent goes by; changes are made to the file alone.
     func configuration(of instance: TentacleInstance) throws(ConfigurationError) -> TentacleConfiguration {
-        try TentacleConfiguration.load(from: instance.configurationPath, host: self.host)
+        try TentacleConfiguration.effective(from: instance.configurationPath, host: self.host)
     }
 
     /// Where the agent of the instance keeps scripts and logs.
@@ -101,7 +165,7 @@ extension CommandContext {
     /// Said after a change that a running agent has not seen.
     func remindOfRestart(_ instance: TentacleInstance) {
         let what = instance.name == nil ? "service" : "Tentacle"
-        self.console.info("These changes require a restart of the \(what).")
+        self.console.warning("These changes require a restart of the \(what).")
     }
 }
 
@@ -110,7 +174,7 @@ private struct TemporaryDirectory {
     var host: HostFiles
 
     func check() throws(CommandError) {
-        let path = self.host.variable("TMPDIR") ?? "/tmp"
+        let path = self.host.temporaryDirectory
         var information = stat()
         guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else {
             throw CommandError(

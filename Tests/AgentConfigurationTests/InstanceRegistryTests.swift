@@ -55,6 +55,32 @@ import Testing
         let (instances, warnings) = registry.list()
         #expect(instances.map(\.name) == ["Good"])
         #expect(warnings.count == 1 && warnings[0].contains("bad.config"))
+        // It may be the one that is asked for.
+        let error = #expect(throws: ConfigurationError.self) { try registry.find(.init(instance: "Bad")) }
+        #expect(
+            error?.message
+                == "Instance Bad of Tentacle has not been configured on this machine. Available instances: Good.\n"
+                + warnings[0]
+        )
+    }
+
+    @Test("an index that cannot be written says which file and as whom")
+    func unwritable() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        // Nobody makes folders there, not even root.
+        scratch.host.environment["TentacleMachineConfigurationHomeDirectory"] = "/sys"
+        let error = #expect(throws: ConfigurationError.self) {
+            try InstanceRegistry(host: scratch.host).register(name: "My Agent", configurationPath: "/x")
+        }
+        #expect(
+            error
+                == ConfigurationError(
+                    .permission,
+                    "Unable to write file '/sys/Tentacle/Instances/my-agent.config' as user 'tester'. "
+                        + "Please check file permissions."
+                )
+        )
     }
 
     @Test("a name that would leave the index folder is refused", arguments: ["../x", "a/b", ".."])
@@ -104,11 +130,17 @@ import Testing
             try message(.init(instance: "x"))
                 == "Instance x of Tentacle has not been configured on this machine. Available instances: a, b."
         )
-        #expect(try message(.init()).hasSuffix("to target a specific instance. Available instances: a, b."))
         #expect(
-            try message(.init(instance: "a")).hasPrefix(
-                "The configuration file for instance a could not be located at the specified location /no/a.config."
-            )
+            try message(.init())
+                == "There is more than one instance of Tentacle configured on this machine. Please pass "
+                + "--instance=INSTANCENAME when invoking this command to target a specific instance. Available "
+                + "instances: a, b."
+        )
+        #expect(
+            try message(.init(instance: "a"))
+                == "The configuration file for instance a could not be located at the specified location /no/a.config. "
+                + "The file might have been manually removed without properly removing the instance and as such it is "
+                + "still listed as present.The instance must be created again before you can interact with it."
         )
         #expect(try registry.find(.init(instance: "a")).configurationPath == "/no/a.config")
     }

@@ -42,6 +42,23 @@ import Testing
         #expect(throws: ConfigurationError.self) { try secrets.decrypt(one) }
     }
 
+    @Test("the newer form as another program writes it: AES-256-CBC under the key, the vector in front")
+    func versionedVector() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        // 32 bytes 00…1f and 16 bytes 20…2f; the text was encrypted under the vector 30…3f by the openssl program:
+        // printf 's3cret!' | openssl enc -aes-256-cbc -K 0001…1f -iv 3031…3f
+        try scratch.write(
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=.ICEiIyQlJicoKSorLC0uLw==",
+            "etc/octopus/machinekey"
+        )
+        let sealed = "$OctopusMachineKeyV1$MDEyMzQ1Njc4OTo7PD0+P+XuQAU0SlgJzpsJTB+cVgg="
+        #expect(try SecretProtection(host: scratch.host).decrypt(sealed) == "s3cret!")
+        for broken in ["$OctopusMachineKeyV1$", "$OctopusMachineKeyV1$AAAA", "$OctopusMachineKeyV1$%%%"] {
+            #expect(throws: ConfigurationError.self) { try SecretProtection(host: scratch.host).decrypt(broken) }
+        }
+    }
+
     @Test("a value of another machine is explained")
     func otherMachine() throws {
         let first = try Scratch()

@@ -136,6 +136,48 @@ import Testing
         #expect(error?.message.hasSuffix("Value was '\(value)'.") == true)
     }
 
+    @Test("what is wrong with a protected value does not show it")
+    func unreadableSecret() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        var configuration = try self.configuration(scratch)
+        configuration.set(.proxyUseDefault, false)
+        configuration.set(.proxyHost, "proxy")
+        configuration.set(.proxyPassword, "not base64, hunter2")
+        let error = #expect(throws: ConfigurationError.self) { try self.settings(configuration) }
+        #expect(error?.message.hasPrefix("A protected value of the configuration cannot be decrypted") == true)
+        #expect(error?.message.contains("hunter2") == false)
+    }
+
+    @Test("secrets are written in the form that the file asks for, and rewritten when it changes")
+    func secretForms() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        var configuration = try self.configuration(scratch)
+        let identity = try TLSIdentity.generate()
+        try configuration.setIdentity(identity)
+        try configuration.setSecret(.proxyPassword, "s3cret!")
+        let legacy = configuration.document
+        #expect(configuration.text(.proxyPassword) == "MV+cOX5JK2ZBY5jKjyREmg==")
+        try configuration.setSecretForm(.versioned)
+        try configuration.setSecret(.pollingProxyPassword, "other")
+        for key in ConfigurationKey.protected {
+            #expect(configuration.text(key)?.hasPrefix("$OctopusMachineKeyV1$") == true, "\(key)")
+        }
+        #expect(try configuration.secret(.proxyPassword) == "s3cret!" && configuration.identity() == identity)
+        configuration.set(.pollingProxyPassword, nil)
+        try configuration.setSecretForm(.legacy)
+        configuration.document.remove(ConfigurationKey.pollingProxyPassword.rawValue)
+        #expect(configuration.document == legacy)
+        configuration.set(.secretForm, "rot13")
+        let error = #expect(throws: ConfigurationError.self) { try configuration.setSecret(.proxyPassword, "x") }
+        #expect(
+            error?.message
+                == "Unable to parse configuration key 'Tentacle.Security.SecretFormat' as a 'SecretFormat'. "
+                + "Value was 'rot13'."
+        )
+    }
+
     @Test("proxies with their protected password")
     func proxies() throws {
         let scratch = try Scratch()
@@ -273,10 +315,27 @@ import Testing
         #expect(servers.map(\.thumbprint) == ["BB", "aa", "aa"])
     }
 
-    @Test("an agent of before subscriptions polls under its squid")
-    func squid() {
-        let server = TrustedServer(thumbprint: "A", communicationStyle: .polling, squid: "SQ-ABC")
-        #expect(server.effectiveSubscriptionID == "poll://sq-abc/")
+    @Test("an agent of before subscriptions polls under its own squid, and the file stays as it is")
+    func squid() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        let first = #"{"Thumbprint":"A","CommunicationStyle":2,"Address":"https://o:10943","Squid":"SQ-SERVER","#
+        let second = #"{"Thumbprint":"B","CommunicationStyle":2,"Address":"https://p:10943","Squid":null,"#
+        let entries = #"[\#(first)"SubscriptionId":null},\#(second)"SubscriptionId":"poll://own/"}]"#
+        let file = """
+            <octopus-settings>
+            <set key="Octopus.Communications.Squid">SQ-AGENT</set>
+            <set key="Tentacle.Communication.TrustedOctopusServers">\(entries)</set>
+            </octopus-settings>
+            """
+        let path = try scratch.write(file, "x.config")
+        var configuration = try TentacleConfiguration.load(from: path, host: scratch.host)
+        let servers = try configuration.trustedServers()
+        #expect(servers.map(\.effectiveSubscriptionID) == ["poll://sq-agent/", "poll://own/"])
+        configuration.setTrustedServers(servers)
+        #expect(configuration.text(.trustedServers) == entries)
+        configuration.set(.squid, nil)
+        #expect(try configuration.trustedServers().map(\.effectiveSubscriptionID) == [nil, "poll://own/"])
     }
 }
 

@@ -21,16 +21,18 @@ import Testing
         "tentacle-launcher": ["LauncherProtocol", "Sandbox", "CLinux"],
         "ScriptExecution": ["TentacleContracts", "LauncherProtocol", "CLinux", "Logging"],
         "AgentConfiguration": ["SecureTransport"],
+        "TentacleLog": ["AgentConfiguration", "LauncherProtocol"],
         "HostIntegration": ["CSystemd", "Logging"],
         "OctopusClient": ["CCurl"],
         "Packages": ["CArchive", "CLinux"],
         "TentacleAgent": [
             "AgentConfiguration", "BSON", "Halibut", "HalibutProtocol", "HostIntegration", "ScriptExecution",
-            "SecureTransport", "TentacleContracts", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
+            "SecureTransport", "TentacleContracts", "TentacleLog", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle",
+            "UnixSignals",
         ],
         "TentacleCommands": [
             "AgentConfiguration", "HostIntegration", "LauncherProtocol", "OctopusClient", "Packages",
-            "SecureTransport", "ArgumentParser", "Logging",
+            "SecureTransport", "TentacleLog", "ArgumentParser", "Logging",
         ],
         "tentacle": ["TentacleCommands"],
         "tentacle-agent": ["TentacleAgent"],
@@ -61,7 +63,7 @@ import Testing
                 // Headers only, and programs that are not shipped.
                 if ![
                     "CLinux", "CBenchmark", "BenchmarkSupport", "escape-attempts", "fault-injector",
-                    "halibut-bench", "sandbox-bench", "script-bench", "script-service-host",
+                    "halibut-bench", "log-writer", "sandbox-bench", "script-bench", "script-service-host",
                     "tentacle-bench",
                 ].contains(
                     target.name
@@ -81,7 +83,7 @@ import Testing
         let agentTargets = [
             "SecureTransport", "BSON", "HalibutProtocol", "Halibut", "TentacleContracts", "LauncherProtocol", "Sandbox",
             "tentacle-launcher", "ScriptExecution", "AgentConfiguration", "HostIntegration", "OctopusClient",
-            "TentacleAgent", "TentacleCommands", "tentacle", "tentacle-agent",
+            "TentacleAgent", "TentacleCommands", "TentacleLog", "tentacle", "tentacle-agent",
         ]
         for target in agentTargets {
             for (path, text) in try Repository.swiftSources(in: "Sources/\(target)") {

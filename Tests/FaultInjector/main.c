@@ -1,6 +1,6 @@
 // Fails one chosen file-changing system call of one program: a disk that is full, or broken, at exactly that moment.
 //
-//     fault-injector --program PATH --below DIR [--call N] [--errno ENOSPC|EIO] [--how once|onwards|short]
+//     fault-injector --program PATH --below DIR [--call N] [--errno ENOSPC|EIO] [--how once|onwards|short|kill]
 //                    [--report FILE] [--control SOCKET] -- COMMAND ARGUMENTS
 //
 // COMMAND and everything it starts get a seccomp filter that reports the calls below to this process, which lets each of
@@ -99,7 +99,7 @@ static const char *report_path;
 /// What is armed, and what became of it.
 static long wanted, counted;
 static int error_number = ENOSPC;
-static enum { ONCE, ONWARDS, SHORT } how = ONCE;
+static enum { ONCE, ONWARDS, SHORT, KILL } how = ONCE;
 static char failure[PATH_MAX + 64];
 
 static void die(const char *what) {
@@ -282,7 +282,13 @@ static void answer(int listener) {
     // The id is asked last: until then the number of the process may have become another's.
     if (is_counted(call, &made, file) && ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &made.id) == 0) {
         counted++;
-        if (wanted > 0 && (counted == wanted || (how != ONCE && counted > wanted))) {
+        if (wanted > 0 && how == KILL && counted == wanted) {
+            // As far as files go a power cut: of this call and what comes after it nothing is done.
+            report("failed %ld %s %s\n", counted, call->name, file);
+            kill((pid_t)made.pid, SIGKILL);
+            response.flags = 0;
+            response.error = -EIO;
+        } else if (wanted > 0 && how != KILL && (counted == wanted || (how != ONCE && counted > wanted))) {
             response.flags = 0;
             if (how == SHORT && counted == wanted) response.val = write_half(call, &made);
             if (response.val == 0) response.error = -error_number;
@@ -309,6 +315,7 @@ static int error_named(const char *name) {
 
 static int how_named(const char *name) {
     if (strcmp(name, "onwards") == 0) return ONWARDS;
+    if (strcmp(name, "kill") == 0) return KILL;
     return strcmp(name, "short") == 0 ? SHORT : ONCE;
 }
 

@@ -6,47 +6,6 @@ import Testing
 
 @Suite("systemd units")
 struct SystemdUnitTests {
-    @Test(
-        "A unit is named after its instance",
-        arguments: [("Tentacle", "Tentacle"), ("My  Tentacle", "My-Tentacle"), ("a/b c", "ab-c")]
-    )
-    func name(instance: String, expected: String) {
-        #expect(SystemdUnit(selection: .instance(instance), executablePath: "/t").name == expected)
-        #expect(
-            SystemdUnit(selection: .configuration(path: "/c"), executablePath: "/t").name == "OctopusDeploy-Tentacle"
-        )
-    }
-
-    @Test("The text of a unit runs the instance as its user, after what it depends on")
-    func text() {
-        let unit = SystemdUnit(
-            selection: .instance("My Tentacle"),
-            executablePath: "/opt/octopus/tentacle/Tentacle",
-            user: "deploy",
-            dependencies: ["postgresql.service"]
-        )
-        let lines = unit.text.split(separator: "\n").map(String.init)
-        #expect(
-            lines.contains("ExecStart=/opt/octopus/tentacle/Tentacle run \"--instance=My Tentacle\" --noninteractive")
-        )
-        #expect(lines.contains("User=deploy"))
-        #expect(lines.contains("After=network.target postgresql.service"))
-        #expect(!unit.text.contains("\r") && unit.text.hasSuffix("\n"))
-        let other = SystemdUnit(selection: .configuration(path: "/etc/c.config"), executablePath: "/t")
-        #expect(other.text.contains("ExecStart=/t run --config=/etc/c.config --noninteractive\nRestart=always"))
-    }
-
-    @Test(
-        "Words are quoted by systemd's rules",
-        arguments: [
-            ("plain", "plain"), ("", "\"\""), ("a b", "\"a b\""), ("a\"b", #""a\"b""#), (#"a\b"#, #""a\\b""#),
-            ("50%", "50%%"), ("$HOME", "$$HOME"), ("a\nb", #""a\nb""#),
-        ]
-    )
-    func quoting(word: String, expected: String) {
-        #expect(SystemdUnit.quoted(word) == expected)
-    }
-
     private static func path(_ name: String) -> URL {
         URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../systemd/\(name)")
     }

@@ -84,7 +84,8 @@ struct DaemonFaultTests {
         let log = (try? String(contentsOf: home.appending(path: "Logs/OctopusTentacle.txt"), encoding: .utf8)) ?? ""
         // A piece at the very end had no record behind it that could end its line.
         let lines = log.split(separator: "\n").dropLast(log.hasSuffix("\n") ? 0 : 1)
-        let isWhole = lines.allSatisfy { $0.contains(#/^\d{4}-\d\d-\d\d .{10,40} [A-Z]{4,5} /#) }
+        // What goes on over several lines is indented.
+        let isWhole = lines.allSatisfy { $0.contains(#/^\d{4}-\d\d-\d\d .{10,40} [A-Z]{4,5} |^  /#) }
         #expect(isWhole, "\(fault): \(failed ?? "none") \(log)")
         return failed
     }

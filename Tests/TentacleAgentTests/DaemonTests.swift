@@ -308,6 +308,90 @@ import Testing
         }
     }
 
+    @Test("values of the environment stand in front of the file, which stays as it is")
+    func environmentSettings() async throws {
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: nil, server: nil) { $0.set(.port, 1) }
+            let before = try Data(contentsOf: URL(filePath: path))
+            let identity = try Daemon.agentIdentity.get()
+            let program = try RunningProgram(
+                Daemon.executable,
+                ["--config", path, "--noninteractive"],
+                environment: [
+                    "OCTOPUS_CONTRIBUTE_ENV_SETTINGS": "true", "TENTACLE_SERVICE_PORT": "0",
+                    "TENTACLE_CERTIFICATE": Data(try identity.pkcs12()).base64EncodedString(),
+                    "TENTACLE_TRUSTED_SERVERS": #"[{"Thumbprint":"ABCD","CommunicationStyle":0}]"#,
+                    "OCTOPUS_USE_DEFAULT_PROXY": "false", "OCTOPUS_PROXY_HOST": "proxy",
+                    "OCTOPUS_PROXY_PASSWORD": "hunter2",
+                ]
+            )
+            try await program.whileRunning {
+                try #require(await program.line(containing: "Fixed communication style for: ABCD") != nil)
+                try #require(await program.line(containing: "thumbprint: ABCD") != nil)
+                try #require(await program.line(containing: "Listener started") != nil)
+            }
+            let output = await program.outcome()
+            #expect(!output.output.contains("A new certificate has been generated"))
+            #expect(try Data(contentsOf: URL(filePath: path)) == before)
+            let log = try String(contentsOf: folder.appending(path: "Logs/OctopusTentacle.txt"), encoding: .utf8)
+            #expect(log.contains(" WARN  The proxy password comes from the environment (OCTOPUS_PROXY_PASSWORD)"))
+            #expect(!(output.output + output.errors).contains("OCTOPUS_PROXY_PASSWORD") && !log.contains("hunter2"))
+        }
+    }
+
+    @Test("the proxy password is masked in the log and on the console, URL-encoded as well")
+    func maskedPassword() async throws {
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil) { configuration in
+                configuration.setTrustedServers(
+                    ["s3cret/word", "s3cret%2fword", "s3cret%2Fword"].map {
+                        TrustedServer(thumbprint: $0, communicationStyle: .listening)
+                    }
+                )
+                configuration.set(.proxyHost, "proxy")
+                configuration.set(.proxyUseDefault, false)
+                try configuration.setSecret(.proxyPassword, "s3cret/word")
+            }
+            let program = try RunningProgram(Daemon.executable, ["--config", path, "--noninteractive"])
+            try await program.whileRunning {
+                try #require(await program.line(containing: "with the thumbprint: ********") != nil)
+                try #require(await program.line(containing: "Listener started") != nil)
+            }
+            let output = await program.outcome()
+            let log = try String(contentsOf: folder.appending(path: "Logs/OctopusTentacle.txt"), encoding: .utf8)
+            for text in [log, output.output + output.errors] { #expect(!text.contains("s3cret")) }
+            #expect(log.contains("with the thumbprint: ********\n"))
+        }
+    }
+
+    @Test("with the level Off nothing is logged anywhere")
+    func silent() async throws {
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil)
+            let program = try RunningProgram(
+                Daemon.executable,
+                ["--config", path, "--console"],
+                environment: ["OCTOPUS__TENTACLE__LOGLEVEL": "Off"]
+            )
+            let ended = await program.outcome()
+            #expect(ended.status == 0 && ended.output == "" && ended.errors == "")
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "Logs").path))
+        }
+    }
+
+    @Test("a log that cannot be written is one line on standard error")
+    func unwritableLog() async throws {
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil)
+            try Data().write(to: folder.appending(path: "Logs"))
+            let ended = try await Daemon.run(["--config", path, "--console"])
+            #expect(ended.status == 0 && ended.output.contains("Listener started"))
+            let file = "\(folder.path)/Logs/OctopusTentacle.txt"
+            #expect(ended.errors.hasPrefix("The log file '\(file)' cannot be written: "))
+            #expect(ended.errors.split(separator: "\n").count == 1)
+        }
+    }
+
     @Test("a port in use is exit code 100 and names the port")
     func portInUse() async throws {
         try await Daemon.with { daemon in

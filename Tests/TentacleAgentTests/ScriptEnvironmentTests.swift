@@ -19,7 +19,9 @@ import Testing
             "LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH", "BASH_ENV", "ENV",
             "BASH_FUNC_ls%%", "IFS", "PS4", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "TENTACLE_LAUNCHER",
             "TENTACLE_LAUNCHER_SOCKET", "OCTOPUS_API_KEY", "ServerApiKey", "BearerToken", "ServerUsername",
-            "ServerPassword",
+            "ServerPassword", "TENTACLE_CERTIFICATE", "OCTOPUS_PROXY_PASSWORD", "TENTACLE_PFX_PASSWORD",
+            "TENTACLE_POLLING_CUSTOM_PROXY_PASSWORD", "TENTACLE_PROXY_PASSWORD", "OCTOPUS_SERVICE_PASSWORD",
+            "OCTOPUS_ACCESS_TOKEN", "OCTOPUS_PASSWORD",
         ]
     )
     func removed(name: String) throws {

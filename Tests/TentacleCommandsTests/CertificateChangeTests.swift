@@ -88,7 +88,7 @@ import Testing
                     == .init(
                         exitCode: 0,
                         output:
-                            "Told: machine 'web01' in space 'Default'\nTold: worker 'work\\u{1B}er' in space 'Default'\n"
+                            "Told: machine 'web01' in space 'Default'\nTold: worker 'work\\u001ber' in space 'Default'\n"
                             + "All trusted servers know the new certificate: it has taken the old one's place. Thumbprint:\n"
                             + "\(next)\n",
                         errors: ""

@@ -37,7 +37,7 @@ import Testing
     @Test(
         "bash",
         arguments: [
-            (["reg"], ["register-with", "register", "register-worker"]),
+            (["reg"], ["register", "register-with", "register-worker"]),
             (["list"], ["list-instances"]),
             (["zzz"], []),
             (["server-comms", "--st"], ["--style="]),

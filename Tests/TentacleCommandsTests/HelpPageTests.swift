@@ -6,7 +6,8 @@ import Testing
 @Suite struct HelpPageTests {
     static let commands = [
         "checkservices", "clear-trusted-servers", "configure", "import-certificate", "livez", "new-certificate",
-        "polling-proxy", "proxy", "server-comms", "set-polling-connection-count", "tell-certificate", "update-trust", "watchdog",
+        "polling-proxy", "proxy", "server-comms", "service", "set-polling-connection-count", "tell-certificate",
+        "update-trust", "watchdog",
     ]
 
     private static func page(_ name: String) throws -> String {

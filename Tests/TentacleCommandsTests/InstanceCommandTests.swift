@@ -175,6 +175,24 @@ import Testing
     }
 
     @Test(
+        "the encryption of an exported archive",
+        arguments: [
+            ([], [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x05, 0x0D]),
+            (["--pfx-encryption=AES256"], [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x05, 0x0D]),
+            (["--pfx-encryption=3des"], [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x0C, 0x01, 0x03]),
+        ] as [([String], [UInt8])]
+    )
+    func encryption(options: [String], identifier: [UInt8]) async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            #expect(world.run(["new-certificate", "--export-pfx=c.pfx", "--pfx-password=x"] + options).exitCode == 0)
+            let bytes = try DurableFile.read(world.path + "/cwd/c.pfx")
+            #expect(bytes.firstRange(of: identifier) != nil)
+            #expect(world.run("import-certificate", "--from-file=c.pfx", "--pw=x").exitCode == 0)
+        }
+    }
+
+    @Test(
         "combinations that exclude each other",
         arguments: [
             (["-b", "-e", "f"], "Invalid command: --if-blank and --export-file cannot be specified together"),
@@ -182,6 +200,14 @@ import Testing
             (
                 ["-e", "f", "--export-pfx", "g"],
                 "Invalid command: --export-file and --export-pfx cannot be specified together"
+            ),
+            (
+                ["--export-pfx", "f", "--pfx-encryption=rc4"],
+                "The pfx encryption 'rc4' is not supported. Try aes256 or 3des."
+            ),
+            (
+                ["--pfx-encryption=3des"],
+                "Invalid command: --pfx-encryption can only be specified with --export-pfx"
             ),
         ]
     )
@@ -252,6 +278,31 @@ import Testing
             #expect(world.names(in: "cwd") == ["apps"])
             #expect(world.run("configure", "--listenIpAddress=Any").output.hasPrefix("Listen on any IP address\n"))
             #expect(try world.configuration().text(.listenAddress) == nil)
+        }
+    }
+
+    @Test("secrets are rewritten in the form that is asked for")
+    func secretFormat() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            let identity = try world.configuration().identity()
+            let before = try world.text("home/x.config")
+            for (name, prefix) in [("machinekeyv1", "$OctopusMachineKeyV1$"), ("legacy", "")] {
+                let outcome = world.run("configure", "--secret-format=\(name)")
+                #expect(outcome.exitCode == 0 && outcome.output.hasPrefix("Secrets are stored as: "))
+                let configuration = try world.configuration()
+                #expect(configuration.text(.certificate)?.hasPrefix(prefix) == true)
+                #expect(try configuration.identity() == identity)
+            }
+            #expect(try world.text("home/x.config") == before)
+            #expect(
+                world.run("configure", "--secret-format=rot13")
+                    == .init(
+                        exitCode: 1,
+                        output: "",
+                        errors: "The secret format 'rot13' is not supported. Try legacy or MachineKeyV1.\n"
+                    )
+            )
         }
     }
 

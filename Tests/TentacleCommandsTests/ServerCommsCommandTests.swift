@@ -63,15 +63,30 @@ import Testing
             #expect(
                 try world.trustedServers() == [
                     Self.other,
-                    // Older agents are known by their squid.
+                    // The squid is the server's.
                     TrustedServer(
                         thumbprint: "ABC",
                         communicationStyle: .polling,
                         address: "https://octo:10943",
-                        squid: "SQ-1"
+                        squid: "SQ-1",
+                        subscriptionID: "poll://bcdfghjkmnpqrstvwxyz/"
                     ),
                 ]
             )
+        }
+    }
+
+    @Test("an agent of before subscriptions goes on under its squid")
+    func squid() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            try world.trust(TrustedServer(thumbprint: "ABC", communicationStyle: .none))
+            try TentacleConfiguration.update(world.path + "/home/x.config", host: world.context.host) {
+                $0.set(.squid, "SQ-1")
+            }
+            #expect(world.run("server-comms", "--style=TentacleActive", "--host=octo") == Self.success)
+            let server = try #require(try world.trustedServers().first)
+            #expect(server.subscriptionID == nil && server.effectiveSubscriptionID == "poll://sq-1/")
         }
     }
 

@@ -164,6 +164,40 @@ import Testing
         }
     }
 
+    @Test("an instance that stands in for one that cannot be read is used with a warning")
+    func brokenIndex() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance("Other")
+            try world.write("{", "etc/octopus/Tentacle/Instances/tentacle.config")
+            let path = "\(world.path)/etc/octopus/Tentacle/Instances/tentacle.config"
+            let warning = "The instance file '\(path)' is not valid and is left out.\n"
+            let outcome = world.run("show-thumbprint")
+            #expect(outcome.exitCode == 0 && outcome.output.count == 40 && outcome.errors == warning)
+            #expect(world.run("show-thumbprint", "--instance=Other").errors == "")
+            #expect(
+                world.run("show-thumbprint", "--instance=Tentacle").errors
+                    == "Instance Tentacle of Tentacle has not been configured on this machine. "
+                    + "Available instances: Other.\n\(warning)"
+            )
+        }
+    }
+
+    @Test("a temporary folder that cannot be written")
+    func unwritableTemporaryFolder() async throws {
+        try await TestWorld.with { world in
+            world.context.host.environment["TMPDIR"] = "/proc"
+            #expect(
+                world.run("version")
+                    == .init(
+                        exitCode: 1,
+                        output: "",
+                        errors: "Could not write to temp folder '/proc'. "
+                            + "Ensure the user 'tester' can write to the temp folder.\n"
+                    )
+            )
+        }
+    }
+
     @Test("a temporary folder that is not there")
     func temporaryFolder() async throws {
         try await TestWorld.with { world in

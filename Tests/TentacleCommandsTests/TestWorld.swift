@@ -3,11 +3,15 @@ import FoundationEssentials
 import OctopusClient
 import Synchronization
 import TentacleCommands
+import TentacleLog
+import Testing
 
 /// A host of its own for one test: files, console, network, clock.
 final class TestWorld {
     let path: String
     var context: CommandContext
+    /// Where a failure is to say that its log is; none but in tests of the log.
+    var logDirectories: [String] = []
     private let recorder = Recorder()
 
     /// What the commands did, from whatever thread.
@@ -22,6 +26,7 @@ final class TestWorld {
     /// Programs that a command wanted to become, with their arguments.
     var executed: [[String]] { self.recorder.executed.withLock { $0 } }
 
+    /// Without the lines that close an unexpected failure, which are the same always.
     struct Outcome: Equatable {
         var exitCode: Int32
         var output: String
@@ -74,11 +79,12 @@ final class TestWorld {
         self.recorder.printed.withLock { $0 = "" }
         self.recorder.errors.withLock { $0 = "" }
         let code = TentacleProgram(self.context).run(arguments)
-        return Outcome(
-            exitCode: code.rawValue,
-            output: self.recorder.printed.withLock { $0 },
-            errors: self.recorder.errors.withLock { $0 }
-        )
+        var errors = self.recorder.errors.withLock { $0 }
+        let report = FailureReport.lines(exitCode: code.rawValue, logDirectories: self.logDirectories)
+        let closing = report.map { $0 + "\n" }.joined()
+        #expect(errors.hasSuffix(closing), "\(errors) does not end as a failure with code \(code.rawValue) does")
+        errors.removeLast(closing.count)
+        return Outcome(exitCode: code.rawValue, output: self.recorder.printed.withLock { $0 }, errors: errors)
     }
 
     func write(_ text: String, _ name: String) throws {

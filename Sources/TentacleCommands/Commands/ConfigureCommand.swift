@@ -33,6 +33,7 @@ package struct ConfigureCommand: TentacleCommand {
                 help:
                     "The sandbox policy that scripts run under, e.g. standard or strict; empty for that of the machine. The sandbox command lists them"
             ),
+            SecretFormat.definition,
         ]
     )
 
@@ -47,6 +48,7 @@ package struct ConfigureCommand: TentacleCommand {
     package func run(_ context: CommandContext) throws {
         let instance = try context.instance(self.selector)
         for name in self.options.list("sandbox") { try SandboxPolicyChoice.check(name, context) }
+        let form = try SecretFormat.chosen(in: self.options)
         var messages: [String] = []
         try TentacleConfiguration.update(instance.configurationPath, host: context.host) { configuration in
             messages = try self.changeTrust(&configuration)
@@ -54,6 +56,10 @@ package struct ConfigureCommand: TentacleCommand {
                 if let message = try Self.apply(occurrence, to: &configuration, context.host) {
                     messages.append(message)
                 }
+            }
+            if let form {
+                try configuration.setSecretForm(form)
+                messages.append("Secrets are stored as: \(form.rawValue)")
             }
             // Nothing is wrong with any value; the file is not touched when a directory cannot be made.
             for name in ["home", "app"] {

@@ -19,5 +19,12 @@ package struct DeleteInstanceCommand: TentacleCommand {
         guard let name = try registry.find(self.selector).name else { return }
         try registry.remove(name: name)
         context.console.info("Deleted instance: \(name)")
+        let unit = SystemdUnit.name(of: .instance(name))
+        guard DurableFile.exists(ServicePlan.unitPath(unit, context.host)) else { return }
+        // As in the stock agent it stays; what it starts will not find its configuration any more.
+        context.console.info(
+            "The service \(unit) is still installed. Remove it with "
+                + "'\(context.programName) service --instance \(SystemdUnit.quotedPath(name)) --stop --uninstall'."
+        )
     }
 }

@@ -25,12 +25,14 @@ package struct ImportCertificateCommand: TentacleCommand {
                 "from-base64",
                 "b",
                 help:
-                    "Import a certificate from the specified base64 text of a Personal Information Exchange (PFX) file"
+                    "Import a certificate from the specified base64 text of a Personal Information Exchange (PFX) file",
+                isSensitive: true
             ),
             OptionDefinition(
                 "pw",
                 "pfx-password",
-                help: "Personal Information Exchange (PFX) private key password. \(Self.password.advice)"
+                help: "Personal Information Exchange (PFX) private key password. \(Self.password.advice)",
+                isSensitive: true
             ),
             Self.password.fileDefinition,
         ]

@@ -28,9 +28,11 @@ package struct NewCertificateCommand: TentacleCommand {
             ),
             OptionDefinition(
                 "pfx-password",
-                help: "The password to use for the exported pfx file. \(Self.password.advice)"
+                help: "The password to use for the exported pfx file. \(Self.password.advice)",
+                isSensitive: true
             ),
             Self.password.fileDefinition,
+            ArchiveEncryption.definition,
         ] + CertificateChange.options
     )
 
@@ -81,6 +83,7 @@ package struct NewCertificateCommand: TentacleCommand {
         where self.onlyIfBlank && value != nil {
             throw CommandError("Invalid command: --if-blank and \(option) cannot be specified together")
         }
+        try ArchiveEncryption.check(self.options)
         if self.exportFile != nil, self.exportArchive != nil {
             throw CommandError("Invalid command: --export-file and --export-pfx cannot be specified together")
         }
@@ -92,7 +95,7 @@ package struct NewCertificateCommand: TentacleCommand {
         let path = context.host.absolute(file)
         let bytes: [UInt8]
         if self.exportArchive != nil {
-            bytes = try identity.pkcs12(password: password)
+            bytes = try identity.pkcs12(password: password, encryption: ArchiveEncryption.chosen(in: self.options))
         } else {
             let text = Data(try identity.pkcs12(password: "")).base64EncodedString()
             bytes = [0xEF, 0xBB, 0xBF] + Array(text.utf8)

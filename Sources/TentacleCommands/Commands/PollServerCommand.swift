@@ -88,7 +88,8 @@ package struct PollServerCommand: TentacleCommand {
         }
         let polled = known.first { $0.communicationStyle == .polling && $0.effectiveSubscriptionID != nil }
         guard let polled else {
-            let command = "'Tentacle server-comms --thumbprint=\"\(thumbprint)\" --style=TentacleActive\(hint.selection)"
+            let style = "--style=TentacleActive\(hint.selection)"
+            let command = "'Tentacle server-comms --thumbprint=\"\(thumbprint)\" \(style)"
             throw CommandError(
                 "This Tentacle has not been configured to connect to the specified Octopus Server as a polling "
                     + "Tentacle. \n"

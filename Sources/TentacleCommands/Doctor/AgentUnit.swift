@@ -11,7 +11,7 @@ struct AgentUnit: Hashable {
 
     /// Looks for the unit of the stock name, then for those of the package.
     init(of instance: String?, _ host: HostFiles) {
-        let stock = (instance.map(Self.unitName) ?? "OctopusDeploy-Tentacle") + ".service"
+        let stock = (instance.map { SystemdUnit.name(of: .instance($0)) } ?? SystemdUnit.unnamed) + ".service"
         var candidates = [(name: stock, file: stock)]
         if let instance {
             if instance == TentacleInstance.defaultName { candidates.append(("tentacle.service", "tentacle.service")) }
@@ -33,11 +33,6 @@ struct AgentUnit: Hashable {
     static let directories = [
         "/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
     ]
-
-    /// `/` is removed and white space becomes `-` (spec tentacle-cli.md 16).
-    private static func unitName(_ instance: String) -> String {
-        instance.filter { $0 != "/" }.split(separator: " ", omittingEmptySubsequences: false).joined(separator: "-")
-    }
 
     /// As `systemd-escape` does it for the part of a name behind `@`.
     static func escaped(_ text: String) -> String {
