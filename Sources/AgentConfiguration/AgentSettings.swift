@@ -28,6 +28,8 @@ package struct AgentSettings: Sendable {
     package var applicationDirectory: String
     /// Nil when the instance has no certificate yet.
     package var identity: TLSIdentity?
+    /// Set while the certificate is being changed.
+    package var overlap: CertificateOverlap?
     package var port: Int
     /// Literal address to bind; nil for every address of the host.
     package var listenAddress: String?
@@ -67,6 +69,7 @@ extension TentacleConfiguration {
             homeDirectory: self.homeDirectory,
             applicationDirectory: self.applicationDirectory,
             identity: try self.identity(),
+            overlap: try self.overlap(),
             port: try self.integer(.port) ?? AgentSettings.defaultPort,
             listenAddress: self.text(.listenAddress),
             noListen: try self.boolean(.noListen) ?? false,

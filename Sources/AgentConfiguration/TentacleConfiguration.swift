@@ -26,9 +26,15 @@ package enum ConfigurationKey: String, Sendable {
     /// Ours, as the next one; the stock agent keeps what it does not know.
     case sandboxPolicy = "Tentacle.Sandbox.Policy"
     case secretForm = "Tentacle.Security.SecretFormat"
+    /// Ours, while a certificate is being changed: the one to come, sealed like the present one; see `CertificateOverlap`.
+    case nextCertificate = "Tentacle.Certificate.Next"
+    case nextCertificateThumbprint = "Tentacle.Certificate.NextThumbprint"
+    case nextCertificateKnownBy = "Tentacle.Certificate.NextKnownBy"
 
     /// Values that are encrypted in the file (spec 7).
-    package static let protected: [ConfigurationKey] = [.certificate, .proxyPassword, .pollingProxyPassword]
+    package static let protected: [ConfigurationKey] = [
+        .certificate, .nextCertificate, .proxyPassword, .pollingProxyPassword,
+    ]
 }
 
 /// The configuration file of one instance: read whole, changed in memory, written back at once.
@@ -208,7 +214,16 @@ package struct TentacleConfiguration: Sendable {
     package func identity() throws -> TLSIdentity? {
         let isGiven = self.environment[.certificate] != nil
         guard isGiven || self.thumbprint != nil, let text = try self.certificateText() else { return nil }
-        let place = isGiven ? "the environment (TENTACLE_CERTIFICATE)" : "'\(self.path)'"
+        return try self.identity(text, isGiven ? "the environment (TENTACLE_CERTIFICATE)" : "'\(self.path)'")
+    }
+
+    /// The certificate in a key of the file.
+    func identity(in key: ConfigurationKey) throws -> TLSIdentity? {
+        guard let sealed = self.text(key) else { return nil }
+        return try self.identity(try self.archive(sealed), "'\(self.path)'")
+    }
+
+    private func identity(_ text: String, _ place: String) throws -> TLSIdentity {
         guard let archive = Data(base64Encoded: text, options: .ignoreUnknownCharacters) else {
             throw ConfigurationError(.secret, "The certificate in \(place) is not base64.")
         }
@@ -226,15 +241,25 @@ package struct TentacleConfiguration: Sendable {
     private func certificateText() throws(ConfigurationError) -> String? {
         if let plain = self.environment[.certificate] { return plain }
         guard let sealed = self.text(.certificate) else { return nil }
-        return try self.secrets.decrypt(sealed) { text in
+        return try self.archive(sealed)
+    }
+
+    private func archive(_ sealed: String) throws(ConfigurationError) -> String {
+        try self.secrets.decrypt(sealed) { text in
             // Every PKCS#12 file is a DER sequence.
             Data(base64Encoded: text, options: .ignoreUnknownCharacters)?.first == 0x30
         }
     }
 
+    /// Puts a certificate in place; a change that was under way is over then.
     package mutating func setIdentity(_ identity: TLSIdentity) throws {
-        let archive = Data(try identity.pkcs12(password: "")).base64EncodedString()
-        try self.setSecret(.certificate, archive)
+        try self.setIdentity(identity, in: .certificate)
         self.set(.certificateThumbprint, identity.thumbprint.description)
+        self.abandonOverlap()
+    }
+
+    mutating func setIdentity(_ identity: TLSIdentity, in key: ConfigurationKey) throws {
+        let archive = Data(try identity.pkcs12(password: "")).base64EncodedString()
+        try self.setSecret(key, archive)
     }
 }

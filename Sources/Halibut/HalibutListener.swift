@@ -13,7 +13,7 @@ public final class HalibutListener: Sendable {
     struct Configuration: Sendable {
         var host: String?
         var port: Int
-        var identity: TLSIdentity
+        var identity: ServiceIdentity
         var trust: TrustedPeers
         var dispatcher: (any RPCDispatcher)?
         var queues: PollingQueues?
@@ -45,10 +45,51 @@ public final class HalibutListener: Sendable {
     ///   - untrusted: What to do with a peer whose certificate is not trusted: `.block` it, or `.trustAndAllow`.
     ///   - friendlyPage: What a browser gets.
     ///   - configuration: Limits, spool directory, event loops and logger.
-    public init(
+    public convenience init(
         host: String? = nil,
         port: Int,
         identity: TLSIdentity,
+        trust: TrustedPeers,
+        dispatcher: (any RPCDispatcher)? = nil,
+        pollingQueues: PollingQueues? = nil,
+        authorise: @escaping @Sendable (_ subscription: String, _ peer: Thumbprint) -> Bool = { _, _ in true },
+        untrusted: @escaping @Sendable (_ remote: String, _ peer: Thumbprint) -> UntrustedPeerAction = { _, _ in .block
+        },
+        friendlyPage: FriendlyPage = FriendlyPage(),
+        configuration: HalibutConfiguration = HalibutConfiguration()
+    ) {
+        self.init(
+            host: host,
+            port: port,
+            identity: ServiceIdentity(identity),
+            trust: trust,
+            dispatcher: dispatcher,
+            pollingQueues: pollingQueues,
+            authorise: authorise,
+            untrusted: untrusted,
+            friendlyPage: friendlyPage,
+            configuration: configuration
+        )
+    }
+
+    /// Prepares to listen with a certificate that can be changed; ``run()`` does it.
+    ///
+    /// - Parameters:
+    ///   - host: The address to listen on; by default all of the host's, IPv6 and IPv4.
+    ///   - port: The port; with 0 the system chooses, see ``boundPort``.
+    ///   - identity: The certificate shown to diallers; it may be changed while the listener runs.
+    ///   - trust: The certificates that may do more than look at the page. It may change at any time.
+    ///   - dispatcher: Executes the calls of clients; without it clients are turned away.
+    ///   - pollingQueues: The calls for polling services, `HalibutClient.pollingQueues`; without it they are turned away.
+    ///   - authorise: Whether this peer owns that subscription (`poll://id/`, normalised). Upstream does not ask, so any
+    ///     trusted service could take the calls for any other (halibut.md 2.3).
+    ///   - untrusted: What to do with a peer whose certificate is not trusted: `.block` it, or `.trustAndAllow`.
+    ///   - friendlyPage: What a browser gets.
+    ///   - configuration: Limits, spool directory, event loops and logger.
+    public init(
+        host: String? = nil,
+        port: Int,
+        identity: ServiceIdentity,
         trust: TrustedPeers,
         dispatcher: (any RPCDispatcher)? = nil,
         pollingQueues: PollingQueues? = nil,
@@ -91,27 +132,27 @@ public final class HalibutListener: Sendable {
     /// - Throws: ``HalibutError`` at once when the port cannot be had.
     public func run() async throws {
         let socket: ListeningSocket
-        let context: TLSContext
         do {
-            context = try TLSContext(server: self.configuration.identity)
+            // What cannot be used for TLS shall not wait for the first connection to say so.
+            _ = try self.configuration.identity.serverContext { nil }
             socket = try ListeningSocket(host: self.configuration.host, port: self.configuration.port)
         } catch {
             self.bound.resolve(.failure(error))
             throw error
         }
         self.bound.resolve(.success(socket.port))
-        let (pipes, arrivals) = AsyncStream.makeStream(of: WirePipe.self)
+        let (accepted, arrivals) = AsyncStream.makeStream(of: Arrival.self)
         await withDiscardingTaskGroup { group in
             group.addTask {
                 await socket.run(
                     hasRoom: { self.unidentified.hasRoom },
                     failed: self.acceptFailed,
-                    accepted: { self.accepted($0, context, arrivals) }
+                    accepted: { self.accepted($0, arrivals) }
                 )
                 arrivals.finish()
             }
-            for await pipe in pipes {
-                group.addTask { await ListenerSession.run(pipe, listener: self) }
+            for await arrival in accepted {
+                group.addTask { await ListenerSession.run(arrival, listener: self) }
             }
             group.cancelAll()
         }
@@ -128,7 +169,7 @@ public final class HalibutListener: Sendable {
     }
 
     /// Puts an accepted socket on an event loop.
-    private func accepted(_ socket: CInt, _ context: TLSContext, _ arrivals: AsyncStream<WirePipe>.Continuation) {
+    private func accepted(_ socket: CInt, _ arrivals: AsyncStream<Arrival>.Continuation) {
         let limits = self.configuration.halibut.limits
         self.unidentified.arrives()
         let bootstrap = ClientBootstrap(group: self.configuration.halibut.eventLoopGroup)
@@ -137,7 +178,7 @@ public final class HalibutListener: Sendable {
             // Who has asked and sends no more still gets the answer: see WirePipe.close.
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try self.setUp(channel, context, arrivals) }
+                channel.eventLoop.makeCompletedFuture { try self.setUp(channel, socket, arrivals) }
             }
             .withConnectedSocket(socket)
             // Where this failed, the peer was quicker than we, and the channel is closed.
@@ -146,9 +187,10 @@ public final class HalibutListener: Sendable {
 
     private func setUp(
         _ channel: any Channel,
-        _ context: TLSContext,
-        _ arrivals: AsyncStream<WirePipe>.Continuation
+        _ socket: CInt,
+        _ arrivals: AsyncStream<Arrival>.Continuation
     ) throws {
+        let (context, showing) = try self.configuration.identity.serverContext { SocketSetup.remoteHost(of: socket) }
         let pipe = try SocketSetup.addHandlers(
             to: channel,
             context: context,
@@ -159,7 +201,7 @@ public final class HalibutListener: Sendable {
         let gate = try UnidentifiedGate.add(to: channel, limits: self.configuration.halibut.limits)
         self.configuration.halibut.observer?.connectionAccepted()
         if let evicted = self.unidentified.began(pipe, gate) { self.evicted(evicted) }
-        if case .terminated = arrivals.yield(pipe) {
+        if case .terminated = arrivals.yield(Arrival(pipe: pipe, showing: showing)) {
             self.unidentified.ended(pipe)
             self.configuration.halibut.observer?.connectionEnded(nil)
             // NIO closes the channel: it must not be closed before it is registered.
@@ -183,6 +225,12 @@ public final class HalibutListener: Sendable {
             "Too many connections have not identified themselves; the oldest are reset"
         )
     }
+}
+
+/// A connection that was accepted, and what it is shown if that could be one of two certificates.
+struct Arrival: Sendable {
+    var pipe: WirePipe
+    var showing: ServiceIdentity.Showing?
 }
 
 /// A value that is awaited before it exists.

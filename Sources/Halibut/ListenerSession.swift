@@ -20,9 +20,14 @@ final class ListenerSession {
     private var observer: (any HalibutObserver)? { self.listener.configuration.halibut.observer }
     private var configuration: HalibutListener.Configuration { self.listener.configuration }
 
-    private init(pipe: WirePipe, listener: HalibutListener, task: StoppableTask?) {
+    /// Which of two certificates the dialler was shown, during a change of ours.
+    private let showing: ServiceIdentity.Showing?
+
+    private init(arrival: Arrival, listener: HalibutListener, task: StoppableTask?) {
+        let pipe = arrival.pipe
         self.task = task
         self.pipe = pipe
+        self.showing = arrival.showing
         self.listener = listener
         self.stream = WireStream(
             pipe: pipe,
@@ -34,15 +39,16 @@ final class ListenerSession {
     }
 
     /// Serves a connection on its event loop until it ends or the calling task is cancelled.
-    static func run(_ pipe: WirePipe, listener: HalibutListener) async {
+    static func run(_ arrival: Arrival, listener: HalibutListener) async {
+        let eventLoop = arrival.pipe.channel.eventLoop
         guard listener.configuration.dispatcher != nil else {
-            return await LoopExecutor.run(on: pipe.channel.eventLoop) {
-                await ListenerSession(pipe: pipe, listener: listener, task: nil).run()
+            return await LoopExecutor.run(on: eventLoop) {
+                await ListenerSession(arrival: arrival, listener: listener, task: nil).run()
             }
         }
         await StoppableTask.run { task in
-            await LoopExecutor.run(on: pipe.channel.eventLoop) {
-                await ListenerSession(pipe: pipe, listener: listener, task: task).run()
+            await LoopExecutor.run(on: eventLoop) {
+                await ListenerSession(arrival: arrival, listener: listener, task: task).run()
             }
         }
     }
@@ -106,9 +112,9 @@ final class ListenerSession {
     /// Finds out who has connected; nothing unless it is somebody whom we trust.
     @inline(never)
     private func open() async throws -> Thumbprint? {
-        let details = try await self.pipe.waitUntilEstablished()
+        let details = try await self.handshake()
         self.observer?.handshakeCompleted(ObservedHandshake(details, isDialler: false))
-        switch self.machine.openingRead(try await self.stream.readOpening()) {
+        switch self.machine.openingRead(try await self.opening(details.peer?.thumbprint)) {
         case .closeSilently: return nil
         case .sendFriendlyPageThenClose:
             try await self.sendFriendlyPage()
@@ -124,7 +130,40 @@ final class ListenerSession {
             return nil
         }
         self.logger[metadataKey: "peer.thumbprint"] = "\(peer)"
+        if let showing { self.configuration.identity.took(showing, peer) }
         return peer
+    }
+
+    /// Waits for the end of the handshake, and learns from a dialler that ends it when it has seen our certificate.
+    @inline(never)
+    private func handshake() async throws -> TLSConnectionDetails {
+        do {
+            return try await self.pipe.waitUntilEstablished()
+        } catch {
+            if let showing, (error as? TLSError)?.isAfterCertificate ?? false {
+                self.configuration.identity.refused(showing, nil)
+            }
+            throw error
+        }
+    }
+
+    /// Reads the opening, and learns from a trusted dialler that finishes the handshake and then has nothing to say: .NET
+    /// looks at the certificate only then.
+    @inline(never)
+    private func opening(_ peer: Thumbprint?) async throws -> Opening {
+        guard let showing, let peer, self.configuration.trust.contains(peer) else {
+            return try await self.stream.readOpening()
+        }
+        do {
+            let opening = try await self.stream.readOpening()
+            if opening == .empty { self.configuration.identity.refused(showing, peer) }
+            return opening
+        } catch {
+            if !(error is CancellationError), !self.pipe.hasTimedOut {
+                self.configuration.identity.refused(showing, peer)
+            }
+            throw error
+        }
     }
 
     @inline(never)

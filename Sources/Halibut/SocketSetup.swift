@@ -39,6 +39,25 @@ enum SocketSetup {
         }
     }
 
+    /// The address that a connected socket's peer has, without its port; nil when it is gone already.
+    static func remoteHost(of socket: CInt) -> String? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let status = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(socket, $0, &length) }
+        }
+        guard status == 0 else { return nil }
+        // The same text for the same address is all that is wanted: hexadecimal digits will do.
+        let bytes = withUnsafeBytes(of: storage) { bytes in
+            switch CInt(storage.ss_family) {
+            case AF_INET: Array(bytes[4..<8])
+            case AF_INET6: Array(bytes[8..<24])
+            default: [UInt8]()
+            }
+        }
+        return bytes.isEmpty ? nil : bytes.map { String($0, radix: 16) }.joined(separator: ":")
+    }
+
     /// TLS, then the pipe.
     ///
     /// Called on the channel's event loop, before anything is read.

@@ -14,6 +14,8 @@ package enum PeerVerification: Sendable, Hashable {
     case any
     /// This one; without a thumbprint every certificate is wrong.
     case thumbprint(Thumbprint?)
+    /// One of these: a listener that is about to change its certificate.
+    case anyOf(Set<Thumbprint>)
 }
 
 /// The parameters that all connections of one role and identity share; immutable once made.
@@ -109,8 +111,16 @@ final class PeerVerifier {
 
     func accepts(_ certificate: PeerCertificate) -> Bool {
         presented = certificate
-        guard case .thumbprint(let expected) = policy, expected != certificate.thumbprint else { return true }
-        unexpected = UnexpectedCertificate(expected: expected, actual: certificate)
+        switch policy {
+        case .any: return true
+        case .thumbprint(let expected):
+            if expected == certificate.thumbprint { return true }
+            unexpected = UnexpectedCertificate(expected: expected, actual: certificate)
+        case .anyOf(let expected):
+            if expected.contains(certificate.thumbprint) { return true }
+            let first = expected.min { $0.description < $1.description }
+            unexpected = UnexpectedCertificate(expected: first, actual: certificate)
+        }
         return false
     }
 }

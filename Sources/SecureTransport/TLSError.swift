@@ -22,6 +22,8 @@ package struct TLSError: Error, Hashable, CustomStringConvertible {
     package var reasons: [String]
     /// Set when ``code`` is `unexpectedCertificate`.
     package var unexpectedCertificate: UnexpectedCertificate?
+    /// The handshake got as far as a listener's certificate: the dialler may have ended it because of that.
+    package var isAfterCertificate = false
 
     package init(code: Code, reasons: [String] = [], unexpectedCertificate: UnexpectedCertificate? = nil) {
         self.code = code

@@ -46,6 +46,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     private let speaksFirst: Bool
     private var pending = PendingWrites()
     private var plaintextBuffers = PlaintextBuffers()
+    /// A listener's certificate has gone out and the dialler has not finished the handshake.
+    private var certificateIsOut = false
     /// A flush came while writes had to wait.
     private var flushRequested = false
     /// Someone asked for data and got none so far.
@@ -123,9 +125,9 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     private func advanceHandshake(_ context: ChannelHandlerContext, _ session: TLSSession) {
         let result = session.advanceHandshake()
-        sendOutput(context, session)
+        let hasAnswered = sendOutput(context, session)
         switch result {
-        case .needsInput: break
+        case .needsInput: if hasAnswered, !speaksFirst { certificateIsOut = true }
         case .failed(let error): fail(context, error)
         case .established(let details):
             guard case .handshaking(_, let deadline) = state else { return }
@@ -241,9 +243,11 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
     }
 
-    private func sendOutput(_ context: ChannelHandlerContext, _ session: TLSSession) {
-        guard let output = session.takeOutput() else { return }
+    @discardableResult
+    private func sendOutput(_ context: ChannelHandlerContext, _ session: TLSSession) -> Bool {
+        guard let output = session.takeOutput() else { return false }
         context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        return true
     }
 
     // MARK: Ends
@@ -271,7 +275,12 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     private func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
-        if case .ended = state { return }
+        var error = error
+        switch state {
+        case .ended: return
+        case .handshaking: error.isAfterCertificate = certificateIsOut
+        case .waiting, .established, .inputClosed, .outputClosed: break
+        }
         end()
         pending.failAll(error)
         context.fireErrorCaught(error)

@@ -17,10 +17,10 @@ struct AgentServices {
     static let maximumEventLoops = 2
 
     private let settings: AgentSettings
-    private let identity: TLSIdentity
     private let host: HostFiles
     private let logger: Logger
     private let eventLoops: any EventLoopGroup
+    private let rotation: CertificateRotation
 
     init(
         settings: AgentSettings,
@@ -30,10 +30,10 @@ struct AgentServices {
         logger: Logger
     ) {
         self.settings = settings
-        self.identity = identity
         self.host = host
         self.eventLoops = eventLoops
         self.logger = logger
+        self.rotation = CertificateRotation(settings: settings, identity: identity, host: host, logger: logger)
     }
 
     /// In order of start; stopped in reverse.
@@ -71,10 +71,14 @@ struct AgentServices {
             BackgroundService("script engine") { await scripts.run() },
             BackgroundService("workspace cleaner") { await cleaner.run() },
         ]
-        let trust = sayWhomWeTrust()
+        sayWhomWeTrust()
         services += try pollingServices(dispatcher, halibut)
-        let listener = settings.noListen ? nil : listeningService(dispatcher, trust, halibut)
+        let listener = settings.noListen ? nil : listeningService(dispatcher, halibut)
+        // A change of certificates that is under way counts from the first connection on.
+        rotation.reload()
         if let listener { services.append(BackgroundService("listener") { try await listener.run() }) }
+        let (rotation, eventLoops) = (rotation, eventLoops)
+        services.append(BackgroundService("certificates") { try await rotation.run(on: eventLoops) })
         services.append(announcement(listener))
         if let home = settings.homeDirectory {
             services.append(BackgroundService("heartbeat") { try await Heartbeat(directory: home).run() })
@@ -100,13 +104,12 @@ struct AgentServices {
 
     // MARK: Halibut
 
-    private func sayWhomWeTrust() -> TrustedPeers {
+    private func sayWhomWeTrust() {
         let thumbprints = settings.trustedServers.map(\.thumbprint)
         for thumbprint in thumbprints {
             logger.info("Agent will trust Octopus Servers with the thumbprint: \(thumbprint)")
         }
         if thumbprints.isEmpty { logger.info("The agent is not configured to trust any Octopus Servers.") }
-        return TrustedPeers(thumbprints.compactMap { Thumbprint($0) })
     }
 
     private func pollingServices(
@@ -116,34 +119,44 @@ struct AgentServices {
         let connections = settings.effectivePollingConnectionCount(host: host)
         let servers = settings.trustedServers.filter { $0.communicationStyle == .polling }
         if !servers.isEmpty { sayConnectionCount(connections) }
-        return try servers.compactMap { server in
-            guard let address = server.address, let subscription = server.effectiveSubscriptionID,
-                var endPoint = try? ServiceEndPoint(address, remoteThumbprint: Thumbprint(server.thumbprint))
-            else {
-                let name = server.address ?? server.thumbprint
-                logger.warning(
-                    "Configured to connect to server \(name), but its configuration is incomplete; skipping."
-                )
+        for server in servers where server.address == nil || server.effectiveSubscriptionID == nil {
+            sayIncomplete(server)
+        }
+        // Entries that differ in the thumbprint only are one server that is changing its certificate.
+        return try PollingContact.all(in: servers).compactMap { contact, servers in
+            let thumbprints = servers.compactMap { Thumbprint($0.thumbprint) }
+            guard let server = servers.first, let address = server.address,
+                let subscription = server.effectiveSubscriptionID
+            else { return nil }
+            guard var endPoint = try? ServiceEndPoint(address, remoteThumbprint: thumbprints.first) else {
+                sayIncomplete(server)
                 return nil
             }
             logger.info(
                 """
                 Agent will poll Octopus Server at \(address) for subscription \(subscription) expecting thumbprint \
-                \(server.thumbprint)
+                \(servers.map(\.thumbprint).joined(separator: " or "))
                 """
             )
             endPoint.proxy = proxy(for: endPoint)
             let service = try PollingService(
                 subscription: subscription,
                 server: endPoint,
-                identity: identity,
+                alternatives: Set(thumbprints),
+                identity: rotation.identity,
                 dispatcher: dispatcher,
                 connections: connections,
                 configuration: halibut
             )
+            rotation.add(service, for: contact)
             logger.info("Starting \(connections) polling connections")
             return BackgroundService("polling \(address)") { try await service.run() }
         }
+    }
+
+    private func sayIncomplete(_ server: TrustedServer) {
+        let name = server.address ?? server.thumbprint
+        logger.warning("Configured to connect to server \(name), but its configuration is incomplete; skipping.")
     }
 
     /// The way to a polled server; on Linux the system's proxy settings do not count (tentacle-cli.md 11.2).
@@ -173,14 +186,13 @@ struct AgentServices {
 
     private func listeningService(
         _ dispatcher: RPCServices,
-        _ trust: TrustedPeers,
         _ halibut: HalibutConfiguration
     ) -> HalibutListener {
         HalibutListener(
             host: settings.listenAddress,
             port: settings.port,
-            identity: identity,
-            trust: trust,
+            identity: rotation.identity,
+            trust: rotation.trust,
             dispatcher: dispatcher,
             friendlyPage: AgentPage.page,
             configuration: halibut

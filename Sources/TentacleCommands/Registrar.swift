@@ -57,7 +57,7 @@ struct Registrar {
             self.context,
             defaultStyle: try self.defaultStyle(configuration)
         )
-        guard let identity = try configuration.identity() else {
+        guard let identity = try configuration.identityToRegister() else {
             throw CommandError(
                 "No certificate has been generated for this Tentacle. Please run the new-certificate command first."
             )
@@ -127,7 +127,10 @@ struct Registrar {
             StagedFile.removeLeftovers(of: path)
             // Read again: somebody may have changed it while the server was asked.
             var configuration = try TentacleConfiguration.load(from: path, host: self.context.host)
-            try self.change(&configuration, contact.trustedServer(prepared.serverThumbprint))
+            let server = contact.trustedServer(prepared.serverThumbprint)
+            try configuration.noteRegistration(as: prepared.body["Endpoint"]?.text("Thumbprint"), with: server)
+            try self.change(&configuration, server)
+            let isChangeComplete = try configuration.completeOverlapIfAllKnow()
             let staged = try configuration.stage()
             let answer = try Self.controlled { () throws(OctopusError) in try session.commit(prepared) }
             do throws(ConfigurationError) {
@@ -138,6 +141,7 @@ struct Registrar {
                         + "Repeat the command."
                 )
             }
+            if isChangeComplete { self.context.console.info(CertificateChange.completed) }
             return answer
         }
     }

@@ -78,7 +78,8 @@ package enum CommandTable {
         RegisterCommand.self, RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
         RegisterKubernetesWorkerCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
         SandboxCommand.self, ServerCommsCommand.self, ServiceCommand.self, SetPollingConnectionCountCommand.self,
-        ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, UpdateTrustCommand.self,
+        ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, TellCertificateCommand.self,
+        UpdateTrustCommand.self,
         VersionCommand.self, WatchdogCommand.self, WhyCommand.self,
     ]
 

@@ -200,6 +200,7 @@ final class FakeOctopus: HTTPTransport {
             guard self.behaviour.hasEnvironmentsV2 else { return Self.response(404, #"{"ErrorMessage":"none"}"#) }
             return Self.response(200, Self.environments)
         case "/api/Spaces-1/environments": return Self.response(200, Self.environments)
+        case "/api/Spaces-2/machines/all", "/api/Spaces-2/workers/all": return Self.response(200, "[]")
         case "/api/Spaces-1/machines/all", "/api/Spaces-1/workers/all":
             return self.list(path.contains("workers"), bare: true)
         case "/api/Spaces-1/machines", "/api/Spaces-2/machines", "/api/Spaces-1/workers":

@@ -4,12 +4,7 @@ import Testing
 
 /// Pages as people and scripts read them: Tests/Fixtures/help, compared byte by byte.
 @Suite struct HelpPageTests {
-    static let commands = [
-        "checkservices", "clear-trusted-servers", "configure", "deregister-from", "deregister-worker",
-        "import-certificate", "livez", "new-certificate", "poll-server", "polling-proxy", "proxy", "register",
-        "register-with", "register-worker", "server-comms", "service", "set-polling-connection-count",
-        "show-configuration", "update-trust", "watchdog",
-    ]
+    static let commands = CommandTable.all.map { $0.definition }.filter { !$0.isHidden }.map(\.name).sorted()
 
     private static func page(_ name: String) throws -> String {
         let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")

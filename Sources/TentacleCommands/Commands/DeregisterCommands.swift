@@ -61,14 +61,17 @@ struct Deregistrar {
         let server = try ServerOptions(self.options, self.context)
         let instance = try self.context.instance(self.options.selector)
         let configuration = try self.context.configuration(of: instance)
-        guard let thumbprint = configuration.thumbprint else {
+        guard configuration.thumbprint != nil else {
             throw CommandError(
                 "This Tentacle does not have a thumbprint. The Tentacle must have a thumbprint in order to deregister it."
             )
         }
         let session = server.session(self.context, proxy: try configuration.pollingProxy().forDirectRequests)
         let space = try session.space(self.options.text("space"))
-        let machines = try session.machines(withThumbprint: thumbprint, workers: self.isWorker, in: space)
+        // While the certificate is being changed, servers know this agent by the one or the other.
+        let machines = try configuration.thumbprints.flatMap {
+            try session.machines(withThumbprint: $0, workers: self.isWorker, in: space)
+        }
         try self.check(machines.count)
         guard !self.options.isSet(DryRun.option.name) else { return try self.show(machines, session) }
         for machine in machines {

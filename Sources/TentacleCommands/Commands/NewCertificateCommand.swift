@@ -33,7 +33,7 @@ package struct NewCertificateCommand: TentacleCommand {
             ),
             Self.password.fileDefinition,
             ArchiveEncryption.definition,
-        ]
+        ] + CertificateChange.options
     )
 
     private static let password = SecretOption.archivePassword()
@@ -54,7 +54,9 @@ package struct NewCertificateCommand: TentacleCommand {
 
     package func run(_ context: CommandContext) throws {
         try self.validate()
+        let change = try CertificateChange(self.options)
         let instance = try context.instance(self.selector)
+        if let change { return try change.run(instance, context) }
         if let file = self.exportFile ?? self.exportArchive { return try self.export(to: file, context) }
         if self.onlyIfBlank, try context.configuration(of: instance).thumbprint != nil {
             return context.console.info("A certificate already exists, no changes will be applied.")
@@ -64,6 +66,7 @@ package struct NewCertificateCommand: TentacleCommand {
             configuration in
             // Somebody else may have made one meanwhile.
             if self.onlyIfBlank, configuration.thumbprint != nil { return false }
+            try CertificateChange.refuse(during: configuration)
             try configuration.setIdentity(identity)
             return true
         }

@@ -8,17 +8,26 @@ package struct UpdateTrustCommand: TentacleCommand {
         options: CommonOptions.instance + [
             OptionDefinition("oldThumbprint", help: "The thumbprint of the old Octopus Server to be replaced"),
             OptionDefinition("newThumbprint", help: "The thumbprint of the new Octopus Server"),
+            OptionDefinition(
+                "overlap",
+                kind: .flag,
+                help:
+                    "Trust the new thumbprint beside the old one, for a server that is about to change its certificate. The same "
+                    + "command without this option ends the overlap: the old thumbprint is trusted no longer"
+            ),
         ]
     )
 
     private let selector: InstanceSelector
     private let old: String
     private let new: String
+    private let isOverlap: Bool
 
     package init(_ options: ParsedOptions) {
         self.selector = options.selector
         self.old = Thumbprints.trimmed(options.text("oldThumbprint") ?? "")
         self.new = Thumbprints.trimmed(options.text("newThumbprint") ?? "")
+        self.isOverlap = options.isSet("overlap")
     }
 
     package func run(_ context: CommandContext) throws {
@@ -32,10 +41,11 @@ package struct UpdateTrustCommand: TentacleCommand {
         let lines = try TentacleConfiguration.update(instance.configurationPath, host: context.host) { configuration in
             let servers = try configuration.trustedServers()
             if servers.contains(where: self.isConcerned) {
-                configuration.setTrustedServers(self.updated(servers))
+                configuration.setTrustedServers(self.isOverlap ? self.extended(servers) : self.updated(servers))
             }
             return servers.map(self.line)
         }
+        guard !self.isOverlap else { return self.tellOfOverlap(lines, instance, context) }
         context.console.info("Updating Octopus servers thumbprint from \(self.old) to \(self.new)")
         context.console.info(
             "Finding existing Octopus Server registrations trusting the thumbprint \(self.old) and updating them to trust the "
@@ -45,12 +55,33 @@ package struct UpdateTrustCommand: TentacleCommand {
         context.remindOfRestart(instance)
     }
 
+    private func tellOfOverlap(_ lines: [String], _ instance: TentacleInstance, _ context: CommandContext) {
+        context.console.info("Trusting the Octopus servers thumbprint \(self.new) beside \(self.old):")
+        for line in lines { context.console.info(line) }
+        context.console.info(
+            "A running agent trusts both at once. When the server has changed its certificate, run update-trust again "
+                + "without --overlap."
+        )
+    }
+
+    /// Each entry of the old thumbprint is followed by its like with the new one.
+    private func extended(_ servers: [TrustedServer]) -> [TrustedServer] {
+        var result = servers
+        for server in servers where self.isConcerned(server) {
+            var added = server
+            added.thumbprint = self.new
+            if !result.contains(where: { $0.isSameEndpoint(as: added) }) { result.append(added) }
+        }
+        return result
+    }
+
     private func isConcerned(_ server: TrustedServer) -> Bool {
         server.thumbprint.lowercased() == self.old.lowercased()
     }
 
     private func line(_ server: TrustedServer) -> String {
         let what = "\(Self.kind(of: server)) \(server.address ?? "") \(server.thumbprint)"
+        if self.isOverlap, self.isConcerned(server) { return "Updating \(what) - trusting \(self.new), too" }
         return self.isConcerned(server)
             ? "Updating \(what) - changing to trust \(self.new)" : "Ignoring \(what) - does not match old thumbprint"
     }
