@@ -30,12 +30,15 @@ final class DirectoryWatcher {
 
     init() throws(CommandError) {
         self.descriptor = inotify_init1(CInt(IN_CLOEXEC) | CInt(IN_NONBLOCK))
-        guard self.descriptor >= 0 else {
+        // A user has 128 of them unless told otherwise: without one, it is looked every second.
+        guard self.descriptor >= 0 || errno == EMFILE else {
             throw CommandError(.failure, "Could not watch for changes: \(systemErrorText(errno)).")
         }
     }
 
-    deinit { close(self.descriptor) }
+    deinit {
+        if self.descriptor >= 0 { close(self.descriptor) }
+    }
 
     /// Idempotent; false for a directory that is not there.
     @discardableResult
