@@ -1,3 +1,4 @@
+import CLinux
 import HalibutProtocol
 import NIOCore
 import NIOPosix

@@ -273,6 +273,48 @@ import Testing
         }
     }
 
+    @Test("an agent that neither listens nor trusts anybody says so")
+    func alone() async throws {
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil) { configuration in
+                configuration.set(.noListen, true)
+            }
+            let ended = try await Daemon.run(["--config", path, "--console"])
+            #expect(ended.status == 0)
+            #expect(ended.output.contains("The agent is not configured to trust any Octopus Servers.\n"))
+            #expect(ended.output.contains("Agent will not listen on any TCP ports\n"))
+        }
+    }
+
+    @Test("polls a server directly where proxies are switched off")
+    func pollingDirectly() async throws {
+        let server = Thumbprint(certificateDER: [1])
+        try await withScratch { folder in
+            let path = try Daemon.write(folder, agent: Daemon.agentIdentity.get(), server: nil) { configuration in
+                configuration.set(.noListen, true)
+                configuration.set(.pollingProxyUseDefault, false)
+                configuration.setTrustedServers([
+                    TrustedServer(
+                        thumbprint: server.description,
+                        communicationStyle: .polling,
+                        address: "https://localhost:1",
+                        subscriptionID: "poll://bcdfghjkmnpqrstvwxyz/"
+                    )
+                ])
+            }
+            let ended = try await Daemon.run(["--config", path, "--console"])
+            #expect(ended.status == 0)
+            #expect(ended.output.contains("Agent will not use a proxy server\n"))
+            #expect(
+                ended.output.contains(
+                    "Agent will poll Octopus Server at https://localhost:1/ for subscription "
+                        + "poll://bcdfghjkmnpqrstvwxyz/ expecting thumbprint \(server)\n"
+                )
+            )
+            #expect(ended.output.contains("Starting 1 polling connections\n"))
+        }
+    }
+
     @Test("polls through the configured proxy, and keeps its password to itself")
     func pollingProxy() async throws {
         try await withScratch { folder in

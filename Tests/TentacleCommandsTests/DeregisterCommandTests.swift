@@ -60,6 +60,20 @@ import Testing
         }
     }
 
+    @Test("several targets need --multiple, too")
+    func multipleTargets() async throws {
+        try await TestWorld.with(FakeOctopus(machines: try self.machines(2))) { world in
+            try world.makeInstance()
+            let outcome = world.run(Self.deregister)
+            #expect(outcome.exitCode == 1)
+            #expect(
+                outcome.errors
+                    == "The Tentacle matches more than one machine on the server. To deregister all of these machines "
+                    + "specify the --multiple flag.\n"
+            )
+        }
+    }
+
     @Test("what somebody else deleted meanwhile is gone as well; a failure says which was next and can be repeated")
     func failures() async throws {
         var behaviour = FakeOctopus.Behaviour()
@@ -112,7 +126,11 @@ import Testing
     func none() async throws {
         try await TestWorld.with(FakeOctopus(machines: try self.machines(0))) { world in
             _ = world.run("create-instance", "--config", world.path + "/home/x.config")
-            #expect(world.run(Self.deregister).errors.hasPrefix("This Tentacle does not have a thumbprint."))
+            #expect(
+                world.run(Self.deregister).errors
+                    == "This Tentacle does not have a thumbprint. The Tentacle must have a thumbprint in order to "
+                    + "deregister it.\n"
+            )
             try world.makeInstance()
             #expect(
                 world.run(Self.deregister)

@@ -306,6 +306,17 @@ import Testing
         }
     }
 
+    @Test("listening again")
+    func listenAgain() async throws {
+        try await TestWorld.with { world in
+            try world.makeInstance()
+            #expect(world.run("configure", "--noListen=true").exitCode == 0)
+            let outcome = world.run("configure", "--noListen", "False")
+            #expect(outcome.output.hasPrefix("Tentacle will listen on a TCP port\n"))
+            #expect(try world.configuration().boolean(.noListen) == false)
+        }
+    }
+
     @Test("nothing given, nothing done")
     func nothing() async throws {
         try await TestWorld.with { world in
