@@ -5,7 +5,7 @@ import ServerDomain
 import ServerStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct APITests {
+@Suite(.timeLimit(.minutes(4))) struct APITests {
     @Test("everything but the root needs a key")
     func authentication() async throws {
         try await TestServer.with(runTasks: false) { server in

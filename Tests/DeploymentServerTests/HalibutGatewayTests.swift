@@ -8,7 +8,7 @@ import TentacleContracts
 import Testing
 
 /// The real wire: a gateway against Halibut's own services on loopback.
-@Suite(.timeLimit(.minutes(1))) struct HalibutGatewayTests {
+@Suite(.timeLimit(.minutes(4))) struct HalibutGatewayTests {
     /// Answers as an agent whose scripts are over at once.
     static var agent: RPCServices {
         var capabilities = RPCService(ServiceName.capabilitiesServiceV2)

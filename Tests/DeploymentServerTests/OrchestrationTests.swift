@@ -6,7 +6,7 @@ import Synchronization
 import TentacleContracts
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct OrchestrationTests {
+@Suite(.timeLimit(.minutes(4))) struct OrchestrationTests {
     @Test("the seed use case: both machines at the same time, output on the target nodes")
     func parallel() async throws {
         let barrier = Barrier(2)

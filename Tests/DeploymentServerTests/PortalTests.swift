@@ -8,7 +8,7 @@ import Synchronization
 import TentacleContracts
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct PortalTests {
+@Suite(.timeLimit(.minutes(4))) struct PortalTests {
     @Test("nothing is shown without signing in", arguments: ["/", "/tasks/ServerTasks-1", "/tasks/ServerTasks-1/log"])
     func signedOut(path: String) async throws {
         try await TestServer.with(runTasks: false) { server in

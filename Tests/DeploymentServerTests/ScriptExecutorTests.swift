@@ -4,7 +4,7 @@ import Synchronization
 import TentacleContracts
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ScriptExecutorTests {
+@Suite(.timeLimit(.minutes(4))) struct ScriptExecutorTests {
     static let endpoint = AgentEndpoint(style: .listening, uri: "https://h:1/", thumbprint: "A")
 
     final class Log: ScriptLog {

@@ -8,7 +8,7 @@ import Testing
 @testable import Halibut
 
 /// Streams of any size take a bounded amount of memory, however slow the other side or the disk is.
-@Suite("Bytes held in memory", .timeLimit(.minutes(1)))
+@Suite("Bytes held in memory", .timeLimit(.minutes(4)))
 struct BufferedBytesTests {
     private static let streamBytes = 32 * 1024 * 1024
 

@@ -6,7 +6,7 @@ import SecureTransport
 import Testing
 
 /// A service changes its certificate while calls go on.
-@Suite("Change of a service's certificate", .timeLimit(.minutes(1)))
+@Suite("Change of a service's certificate", .timeLimit(.minutes(4)))
 struct CertificateRotationTests {
     private static let old = TestIdentities.service
     private static let new = TestIdentities.stranger

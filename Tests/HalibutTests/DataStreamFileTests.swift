@@ -11,7 +11,7 @@ import Glibc
 import Musl
 #endif
 
-@Suite("Files behind data streams", .timeLimit(.minutes(1)))
+@Suite("Files behind data streams", .timeLimit(.minutes(4)))
 struct DataStreamFileTests {
     @Test("of two receivers of a stream one gets it, the other upstream's text")
     func twoReceivers() async throws {

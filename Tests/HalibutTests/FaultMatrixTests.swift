@@ -110,7 +110,7 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
 }
 
 // One case at a time: side by side they would starve the tests that have short limits.
-@Suite("A connection that breaks in any phase", .serialized, .timeLimit(.minutes(1)))
+@Suite("A connection that breaks in any phase", .serialized, .timeLimit(.minutes(4)))
 struct FaultMatrixTests {
     @Test(
         "is answered or failed as the phase demands, never executed twice",
@@ -120,7 +120,7 @@ struct FaultMatrixTests {
 }
 
 /// These wait for time-outs, mostly, and so they do it together.
-@Suite("A connection that stalls in any phase", .timeLimit(.minutes(1)))
+@Suite("A connection that stalls in any phase", .timeLimit(.minutes(4)))
 struct StallMatrixTests {
     @Test(
         "is given up in time, and answered or failed as the phase demands",

@@ -7,7 +7,7 @@ import NIOCore
 import NIOPosix
 import Testing
 
-@Suite("Large messages", .timeLimit(.minutes(1)))
+@Suite("Large messages", .timeLimit(.minutes(4)))
 struct LargeMessageTests {
     @Test("while a large message is decoded, other connections of its event loop are served")
     func doesNotHoldUpOthers() async throws {

@@ -7,7 +7,7 @@ import NIOCore
 import SecureTransport
 import Testing
 
-@Suite("What a listener says to whom, byte for byte", .timeLimit(.minutes(1)))
+@Suite("What a listener says to whom, byte for byte", .timeLimit(.minutes(4)))
 struct ListenerWireTests {
     /// Opens a connection as the trusted client, or as somebody else.
     private func with(

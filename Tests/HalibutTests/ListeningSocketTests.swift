@@ -16,7 +16,7 @@ import Glibc
 import Musl
 #endif
 
-@Suite("Accepting connections, come what may", .timeLimit(.minutes(1)))
+@Suite("Accepting connections, come what may", .timeLimit(.minutes(4)))
 struct ListeningSocketTests {
     @Test("three failures cost nothing, then the pause grows to a second")
     func backoff() {

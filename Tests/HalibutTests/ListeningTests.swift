@@ -5,7 +5,7 @@ import HalibutTesting
 import SecureTransport
 import Testing
 
-@Suite("Listening mode", .timeLimit(.minutes(1)))
+@Suite("Listening mode", .timeLimit(.minutes(4)))
 struct ListeningTests {
     @Test("calls, results and data streams in both directions")
     func calls() async throws {
@@ -18,7 +18,7 @@ struct ListeningTests {
     }
 }
 
-@Suite("Polling mode", .timeLimit(.minutes(1)))
+@Suite("Polling mode", .timeLimit(.minutes(4)))
 struct PollingTests {
     @Test("calls, results and data streams in both directions")
     func calls() async throws {

@@ -5,7 +5,7 @@ import HalibutTesting
 import SecureTransport
 import Testing
 
-@Suite("What an observer sees", .timeLimit(.minutes(1)))
+@Suite("What an observer sees", .timeLimit(.minutes(4)))
 struct ObserverTests {
     private func call(_ client: HalibutClient, _ endPoint: ServiceEndPoint, _ method: String) async throws {
         _ = try await client.call(endPoint, service: "IEchoService", method: method, parameters: ["x"])

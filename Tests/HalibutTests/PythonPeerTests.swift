@@ -14,7 +14,7 @@ extension Tag {
 @Suite(
     "Conversations with the independent peer",
     .tags(.peer),
-    .timeLimit(.minutes(1)),
+    .timeLimit(.minutes(4)),
     .enabled("needs $HALIBUT_PEER (or /work/shared/peers) and its Python packages") {
         try await PythonPeer.isAvailable.value
     }

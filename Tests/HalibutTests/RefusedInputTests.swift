@@ -114,7 +114,7 @@ private struct Refused: CustomTestStringConvertible, Sendable {
     }
 }
 
-@Suite("Refused input costs its own connection and nothing else", .timeLimit(.minutes(1)))
+@Suite("Refused input costs its own connection and nothing else", .timeLimit(.minutes(4)))
 struct RefusedInputTests {
     private func hello(_ pair: ListeningPair) async throws -> BSONValue {
         try await pair.client.call(pair.endPoint, service: "IEchoService", method: "SayHello", parameters: ["x"]).value

@@ -15,7 +15,7 @@ import Glibc
 import Musl
 #endif
 
-@Suite("Connections that break, and peers that must not get in", .timeLimit(.minutes(1)))
+@Suite("Connections that break, and peers that must not get in", .timeLimit(.minutes(4)))
 struct RobustnessTests {
     private func hello(
         _ client: HalibutClient,

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Halibut
 
-@Suite("Writing to the spool", .timeLimit(.minutes(1)))
+@Suite("Writing to the spool", .timeLimit(.minutes(4)))
 struct SpoolWriterTests {
     /// Below what skips the thread pool; more buffers than go into one system call; over several batches, at odd sizes; one
     /// buffer of several batches; exactly one batch; nothing.

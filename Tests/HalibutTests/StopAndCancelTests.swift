@@ -7,7 +7,7 @@ import NIOCore
 import Synchronization
 import Testing
 
-@Suite("Services that stop, and calls that are given up", .timeLimit(.minutes(1)))
+@Suite("Services that stop, and calls that are given up", .timeLimit(.minutes(4)))
 struct StopAndCancelTests {
     // MARK: Stopping (halibut.md 3.3, 11.3)
 

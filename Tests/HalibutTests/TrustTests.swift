@@ -4,7 +4,7 @@ import HalibutTesting
 import SecureTransport
 import Testing
 
-@Suite("Who is let in, and for how long", .timeLimit(.minutes(1)))
+@Suite("Who is let in, and for how long", .timeLimit(.minutes(4)))
 struct TrustTests {
     private func hello(_ pair: ListeningPair) async throws -> BSONValue {
         try await pair.client.call(pair.endPoint, service: "IEchoService", method: "SayHello", parameters: ["x"]).value

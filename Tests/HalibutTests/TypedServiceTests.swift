@@ -4,7 +4,7 @@ import HalibutTesting
 import Testing
 
 /// Services of closures, and their calls from afar.
-@Suite(.timeLimit(.minutes(1))) struct TypedServiceTests {
+@Suite(.timeLimit(.minutes(4))) struct TypedServiceTests {
     /// A contract with a data stream inside.
     struct Parcel: RPCContract, Equatable {
         static let wireTypeName = "Tests.Contracts.Parcel, Tests"

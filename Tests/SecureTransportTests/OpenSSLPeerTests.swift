@@ -3,7 +3,7 @@ import NIOCore
 import SecureTransport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct OpenSSLPeerTests {
+@Suite(.timeLimit(.minutes(4))) struct OpenSSLPeerTests {
     static func flag(_ version: TLSVersion) -> String { version == .tls12 ? "-tls1_2" : "-tls1_3" }
 
     @Test(

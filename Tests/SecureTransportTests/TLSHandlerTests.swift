@@ -3,7 +3,7 @@ import NIOPosix
 import SecureTransport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct TLSHandlerTests {
+@Suite(.timeLimit(.minutes(4))) struct TLSHandlerTests {
     @Test("echo over the loopback", arguments: TLSVersion.allCases)
     func echo(version: TLSVersion) async throws {
         let agent = try Identities.agent.get()

@@ -9,7 +9,7 @@ import TentacleContracts
 import Testing
 
 /// The built program, reached over the network by a server that it trusts.
-@Suite(.timeLimit(.minutes(1))) struct DaemonTests {
+@Suite(.timeLimit(.minutes(4))) struct DaemonTests {
     private func call<Result: WireContract>(
         _ daemon: Daemon,
         _ service: String,
@@ -307,7 +307,7 @@ import Testing
             #expect(ended.output.contains("Agent will not use a proxy server\n"))
             #expect(
                 ended.output.contains(
-                    "Agent will poll Octopus Server at https://localhost:1/ for subscription "
+                    "Agent will poll Octopus Server at https://localhost:1 for subscription "
                         + "poll://bcdfghjkmnpqrstvwxyz/ expecting thumbprint \(server)\n"
                 )
             )

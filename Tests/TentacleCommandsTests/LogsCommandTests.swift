@@ -149,7 +149,7 @@ private final class Follower {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct LogsCommandTests {
+@Suite(.timeLimit(.minutes(4))) struct LogsCommandTests {
     /// Times are not compared.
     private func withoutTimes(_ text: String) -> String {
         text.replacing(#/[0-9-]{10}T[0-9:.]{15}Z /#, with: "")

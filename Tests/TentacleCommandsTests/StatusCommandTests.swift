@@ -3,7 +3,7 @@ import LauncherProtocol
 import Testing
 
 /// `status` and `why`, over real files and locks that another process holds.
-@Suite(.timeLimit(.minutes(1))) struct StatusCommandTests {
+@Suite(.timeLimit(.minutes(4))) struct StatusCommandTests {
     /// T-1 runs alone, T-2 to T-4 wait for it; T-5 and T-6 share a mutex of their own.
     private static func makeQueues(_ scripts: ScriptWorld) throws {
         try scripts.add("T-1", age: 310, full: true) { $0.begin(at: ScriptWorld.ago(302), supervisor: 1) }
