@@ -46,7 +46,9 @@ struct ConfigurationChecks {
                 next: "chmod 600 '\(path)'"
             )
         }
-        if let user = self.unit.user, let account = HostUser(user), account.id != 0, account.id != information.st_uid {
+        if let user = self.unit.user, let account = UserAccount.find(user), account.id != 0,
+            account.id != information.st_uid
+        {
             return .fail(
                 check,
                 "\(path) does not belong to \(user), as whom \(self.unit.name) runs: the agent cannot read it",
@@ -155,7 +157,9 @@ struct ConfigurationChecks {
 
     /// Nil is the caller.
     private static func isWritable(_ path: String, _ information: stat, by user: String?) -> Bool {
-        guard let account = user.flatMap(HostUser.init), account.id != geteuid() else { return access(path, W_OK) == 0 }
+        guard let account = user.flatMap(UserAccount.find), account.id != geteuid() else {
+            return access(path, W_OK) == 0
+        }
         if account.id == 0 { return true }
         if information.st_uid == account.id { return information.st_mode & 0o200 != 0 }
         if information.st_gid == account.group { return information.st_mode & 0o020 != 0 }
@@ -227,21 +231,5 @@ package struct DiskSpace: Hashable, Sendable {
             freeInodes: UInt64(information.f_favail),
             hasInodes: information.f_files > 0
         )
-    }
-}
-
-/// A user of this host.
-struct HostUser {
-    var id: uid_t
-    var group: gid_t
-
-    /// Nil when there is no user of that name.
-    init?(_ name: String) {
-        var entry = passwd()
-        var found: UnsafeMutablePointer<passwd>?
-        var buffer = [CChar](repeating: 0, count: 16_384)
-        guard getpwnam_r(name, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
-        self.id = entry.pw_uid
-        self.group = entry.pw_gid
     }
 }
