@@ -65,7 +65,7 @@ final class CertificateRotation: Sendable {
     /// Reads the file; one that cannot be read changes nothing.
     func reload() {
         do {
-            try apply(try TentacleConfiguration.load(from: path, host: host))
+            try apply(try TentacleConfiguration.effective(from: path, host: host))
             state.withLock { $0.failure = nil }
         } catch {
             let failure = "\(error)"

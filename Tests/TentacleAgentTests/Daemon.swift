@@ -26,6 +26,7 @@ struct Daemon {
     /// Starts a listening agent, stops it with SIGTERM after the body, and returns how it ended.
     @discardableResult
     static func with(
+        environment: [String: String] = [:],
         configure: (inout TentacleConfiguration) throws -> Void = { _ in },
         _ body: (Daemon) async throws -> Void
     ) async throws -> RunningProgram.Outcome {
@@ -35,7 +36,11 @@ struct Daemon {
         let server = try serverIdentity.get()
         let agent = try agentIdentity.get()
         let configuration = try write(folder, agent: agent, server: server.thumbprint, configure)
-        let program = try RunningProgram(executable, ["--config", configuration, "--noninteractive"])
+        let program = try RunningProgram(
+            executable,
+            ["--config", configuration, "--noninteractive"],
+            environment: environment
+        )
         try await program.whileRunning {
             let line = await program.line(containing: "Listener started")
             let port = line?.firstMatch(of: /listen:\/\/.*:(\d+)\//).flatMap { Int($0.1) }

@@ -381,6 +381,30 @@ import Testing
         }
     }
 
+    @Test("a server and a certificate of the environment are the ones that count while the agent runs")
+    func environmentTrust() async throws {
+        let server = try Daemon.serverIdentity.get()
+        let environment = [
+            "OCTOPUS_CONTRIBUTE_ENV_SETTINGS": "true",
+            "TENTACLE_CERTIFICATE": Data(try Daemon.agentIdentity.get().pkcs12()).base64EncodedString(),
+            "TENTACLE_TRUSTED_SERVERS": #"[{"Thumbprint":"\#(server.thumbprint)","CommunicationStyle":1}]"#,
+        ]
+        let ended = try await Daemon.with(environment: environment) { configuration in
+            configuration.setTrustedServers([])
+            try configuration.setIdentity(try TLSIdentity.generate())
+        } _: { daemon in
+            let capabilities = try await call(
+                daemon,
+                "ICapabilitiesServiceV2",
+                "GetCapabilities",
+                [],
+                as: CapabilitiesResponseV2.self
+            )
+            #expect(!capabilities.supportedCapabilities.isEmpty)
+        }
+        #expect(!ended.output.contains("trusts Octopus Servers no longer"))
+    }
+
     @Test("the proxy password is masked in the log and on the console, URL-encoded as well")
     func maskedPassword() async throws {
         try await withScratch { folder in
