@@ -24,30 +24,12 @@ struct LauncherWorkList {
         return self.text[..<list.start] + Array(insertion.utf8) + self.text[list.start...]
     }
 
-    /// Nil when the directory is not in the list.
-    func removing(_ directory: String) throws(CommandError) -> [UInt8]? {
-        guard let list = try self.list(), let index = list.items.firstIndex(where: { $0.value == directory }) else {
-            return nil
-        }
-        let item = list.items[index].range
-        let isLast = index == list.items.count - 1
-        // With the comma that parts it from its neighbour.
-        let range =
-            if !isLast {
-                item.lowerBound..<list.items[index + 1].range.lowerBound
-            } else if index > 0 {
-                list.items[index - 1].range.upperBound..<item.upperBound
-            } else {
-                item
-            }
-        return Array(self.text[..<range.lowerBound] + self.text[range.upperBound...])
-    }
-
     // MARK: Reading
 
     private struct Item {
         var value: String
-        var range: Range<Int>
+        /// Behind its closing quote.
+        var end: Int
     }
 
     private struct List {
@@ -105,7 +87,7 @@ struct LauncherWorkList {
             case UInt8(ascii: "\""), UInt8(ascii: "'"):
                 let item = try self.item(at: position, quote: byte)
                 items.append(item)
-                position = item.range.upperBound
+                position = item.end
             case UInt8(ascii: ","), UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r"):
                 position += 1
             default: throw Self.unclear
@@ -120,7 +102,7 @@ struct LauncherWorkList {
         while position < self.text.count, self.text[position] != UInt8(ascii: "\n") {
             let byte = self.text[position]
             if byte == quote {
-                return Item(value: String(decoding: value, as: UTF8.self), range: start..<(position + 1))
+                return Item(value: String(decoding: value, as: UTF8.self), end: position + 1)
             }
             if byte == UInt8(ascii: "\\"), quote == UInt8(ascii: "\"") {
                 guard position + 1 < self.text.count, [UInt8(ascii: "\""), byte].contains(self.text[position + 1])
