@@ -23,7 +23,7 @@ package struct ServerContact: Hashable, Sendable {
     }
 
     /// Lower case and with its slash, as servers compare it.
-    private static func normalized(_ subscription: String) -> String {
+    package static func normalized(_ subscription: String) -> String {
         let lower = subscription.lowercased()
         return lower.hasSuffix("/") ? lower : lower + "/"
     }

@@ -27,9 +27,9 @@ package struct EnvironmentSettings: Sendable {
         ("TENTACLE_POLLING_CUSTOM_PROXY_PASSWORD", .pollingProxyPassword),
     ]
 
-    /// The ones that hold a secret: no script gets them, no log shows them.
-    package static let secretVariables = [
-        "OCTOPUS_PROXY_PASSWORD", "TENTACLE_CERTIFICATE", "TENTACLE_POLLING_CUSTOM_PROXY_PASSWORD",
+    /// The ones that hold a secret.
+    package static let secretVariables: [SecretVariable] = [
+        .settingProxyPassword, .settingCertificate, .settingPollingProxyPassword,
     ]
 
     private let values: [ConfigurationKey: String]
@@ -83,7 +83,7 @@ package struct EnvironmentSettings: Sendable {
         var values: [String: String] = [:]
         let lines = text.trimmingPrefix("\u{FEFF}").split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in lines.enumerated() {
-            let line = Self.trimmed(line)
+            let line = line.trimmed
             guard let first = line.first, first != "#" else { continue }
             guard let sign = line.firstIndex(of: "=") else {
                 throw ConfigurationError(
@@ -92,15 +92,9 @@ package struct EnvironmentSettings: Sendable {
                         + "comments that begin with #, and empty lines."
                 )
             }
-            let value = Self.trimmed(line[line.index(after: sign)...])
-            if !value.isEmpty { values[String(Self.trimmed(line[..<sign]))] = String(value) }
+            let value = line[line.index(after: sign)...].trimmed
+            if !value.isEmpty { values[String(line[..<sign].trimmed)] = String(value) }
         }
         return values
-    }
-
-    private static func trimmed(_ text: Substring) -> Substring {
-        var text = text.drop(while: \.isWhitespace)
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return text
     }
 }

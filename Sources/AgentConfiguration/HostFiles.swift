@@ -80,7 +80,8 @@ package struct HostFiles: Sendable {
         return path.hasPrefix("/") ? path : nil
     }
 
-    private static func programPath() -> String? {
+    /// The running program, links resolved; nil when its file is gone.
+    package static func programPath() -> String? {
         guard let path = realpath("/proc/self/exe", nil) else { return nil }
         defer { free(path) }
         return String(cString: path)

@@ -8,19 +8,11 @@ extension StagedFile {
         let target = self.resolvingLinks(path)
         let directory = FilePathText.directory(of: target)
         let prefix = FilePathText.name(of: target) + "."
-        guard let stream = opendir(directory) else { return }
-        defer { closedir(stream) }
-        var leftovers: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard name.hasPrefix(prefix), name.hasSuffix(".new") else { continue }
+        for name in DirectoryNames.list(directory) where name.hasPrefix(prefix) && name.hasSuffix(".new") {
             let middle = name.dropFirst(prefix.count).dropLast(".new".count)
             let numbers = middle.split(separator: ".", omittingEmptySubsequences: false)
             guard numbers.count == 2, numbers.allSatisfy({ UInt32($0) != nil }) else { continue }
-            leftovers.append(directory + "/" + name)
+            unlink(directory + "/" + name)
         }
-        for leftover in leftovers { unlink(leftover) }
     }
 }

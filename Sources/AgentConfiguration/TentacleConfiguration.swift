@@ -85,6 +85,18 @@ package struct TentacleConfiguration: Sendable {
         try StagedFile(self.document.encoded(), for: self.path, mode: Self.fileMode)
     }
 
+    /// Runs `body` with what the file says, while no other process changes it; nothing is saved.
+    package static func withLock<Result>(
+        on path: String,
+        host: HostFiles,
+        _ body: (TentacleConfiguration) throws -> Result
+    ) throws -> Result {
+        try DurableFile.withLock(onDirectoryOf: path) {
+            StagedFile.removeLeftovers(of: path)
+            return try body(try Self.load(from: path, host: host))
+        }
+    }
+
     /// Reads, changes and saves the file while no other process changes it; nothing is written when `change` throws or
     /// changes nothing.
     package static func update<Result>(
@@ -92,12 +104,10 @@ package struct TentacleConfiguration: Sendable {
         host: HostFiles,
         _ change: (inout TentacleConfiguration) throws -> Result
     ) throws -> Result {
-        try DurableFile.withLock(onDirectoryOf: path) {
-            StagedFile.removeLeftovers(of: path)
-            var configuration = try Self.load(from: path, host: host)
-            let before = configuration.document
+        try Self.withLock(on: path, host: host) { current in
+            var configuration = current
             let result = try change(&configuration)
-            if configuration.document != before { try configuration.save() }
+            if configuration.document != current.document { try configuration.save() }
             return result
         }
     }

@@ -10,7 +10,8 @@ extension OctopusSession {
     /// Everything that the server knows by a thumbprint: targets and workers, in one space or in all that the user sees.
     package func records(withThumbprint thumbprint: String, in space: String?) throws(OctopusError) -> [MachineRecord] {
         var result: [MachineRecord] = []
-        for space in try self.spaces(space) {
+        let spaces = if let space { [try self.space(space)] } else { try self.spaces() }
+        for space in spaces {
             for isWorker in [false, true] {
                 for machine in try self.machines(withThumbprint: thumbprint, workers: isWorker, in: space) {
                     result.append(
@@ -36,16 +37,5 @@ extension OctopusSession {
             "Endpoint": endpoint.replacing(["Thumbprint": .string(thumbprint)])
         ])
         _ = try self.send("PUT", link, body: body)
-    }
-
-    private func spaces(_ wanted: String?) throws(OctopusError) -> [OctopusSpace] {
-        let root = try self.root()
-        guard wanted == nil, root.link("Spaces") != nil else { return [try self.space(wanted)] }
-        let user = try self.get(root.link("CurrentUser") ?? "~/api/users/me")
-        let spaces = try self.items(user.link("Spaces") ?? "~/api/users/\(user.text("Id") ?? "me")/spaces")
-        return try spaces.map { space throws(OctopusError) in
-            let home = try self.get(space.link("SpaceHome") ?? "~/api/\(space.text("Id") ?? "")")
-            return OctopusSpace(id: space.text("Id"), name: space.text("Name"), home: home, root: root)
-        }
     }
 }

@@ -32,9 +32,22 @@ extension OctopusSession {
                     + "parameter."
             )
         }
+        return try self.open(try Self.choose(from: try self.documentsOfSpaces(root), wanted), root)
+    }
+
+    /// The only space on servers without spaces, else every one that the user has access to.
+    package func spaces() throws(OctopusError) -> [OctopusSpace] {
+        let root = try self.root()
+        guard root.link("Spaces") != nil else { return [try self.space(nil)] }
+        return try self.documentsOfSpaces(root).map { space throws(OctopusError) in try self.open(space, root) }
+    }
+
+    private func documentsOfSpaces(_ root: JSONValue) throws(OctopusError) -> [JSONValue] {
         let user = try self.get(root.link("CurrentUser") ?? "~/api/users/me")
-        let spaces = try self.items(user.link("Spaces") ?? "~/api/users/\(user.text("Id") ?? "me")/spaces")
-        let space = try Self.choose(from: spaces, wanted)
+        return try self.items(user.link("Spaces") ?? "~/api/users/\(user.text("Id") ?? "me")/spaces")
+    }
+
+    private func open(_ space: JSONValue, _ root: JSONValue) throws(OctopusError) -> OctopusSpace {
         let home = try self.get(space.link("SpaceHome") ?? "~/api/\(space.text("Id") ?? "")")
         return OctopusSpace(id: space.text("Id"), name: space.text("Name"), home: home, root: root)
     }

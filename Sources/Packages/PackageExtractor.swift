@@ -44,16 +44,17 @@ package struct PackageExtractor: Sendable {
             if isNuGet, EntryName.isPackagingOfNuGet(entry.name) { continue }
             let name = isNuGet ? EntryName.percentDecoded(entry.name) : entry.name
             let parts = try EntryName.parts(of: name, extractingTo: directory)
-            guard !parts.isEmpty else { continue }
+            guard let last = parts.last else { continue }
             switch entry.kind {
-            case .directory: try Self.makeDirectories(parts[...], beneath: root, of: directory)
+            case .directory: close(try Self.openDirectory(parts[...], beneath: root, of: directory))
             case .other: self.warn("Cannot create symbolic link: \(name), links in packages are not extracted")
             case .file:
-                try Self.makeDirectories(parts.dropLast(), beneath: root, of: directory)
-                let path = parts.joined(separator: "/")
-                let file = try Self.create(path, entry.permissions, beneath: root, of: directory)
+                let folder = try Self.openDirectory(parts.dropLast(), beneath: root, of: directory)
+                defer { close(folder) }
+                let path = "\(directory)/\(parts.joined(separator: "/"))"
+                let file = try Self.create(last, entry.permissions, in: folder, path)
                 defer { close(file) }
-                try Self.write(reader, to: file, "\(directory)/\(path)")
+                try Self.write(reader, to: file, path)
                 if !isNuGet || entry.modified.map({ $0 <= now }) ?? false { Self.setTime(entry.modified, of: file) }
                 files += 1
             }
@@ -61,46 +62,41 @@ package struct PackageExtractor: Sendable {
         return files
     }
 
-    private static func makeDirectories(
+    /// Made with those above it when it is not there; to be closed.
+    private static func openDirectory(
         _ parts: ArraySlice<String>,
         beneath root: Int32,
         of directory: String
-    ) throws(PackageError) {
-        guard !parts.isEmpty else { return }
-        let path = parts.joined(separator: "/")
-        let existing = unsafe clinux_open_beneath(root, path, O_RDONLY | O_DIRECTORY, 0)
-        if existing >= 0 {
-            close(existing)
-            return
+    ) throws(PackageError) -> Int32 {
+        let path = parts.isEmpty ? "." : parts.joined(separator: "/")
+        var descriptor = unsafe clinux_open_beneath(root, path, O_RDONLY | O_DIRECTORY, 0)
+        if descriptor == -ENOENT, let last = parts.last {
+            let parent = try Self.openDirectory(parts.dropLast(), beneath: root, of: directory)
+            defer { close(parent) }
+            guard unsafe mkdirat(parent, last, 0o777) == 0 || errno == EEXIST else {
+                throw Self.systemFailure("Could not create '\(directory)/\(path)'", errno)
+            }
+            descriptor = unsafe clinux_open_beneath(parent, last, O_RDONLY | O_DIRECTORY, 0)
         }
-        guard existing == -ENOENT else { throw Self.systemFailure("Could not open '\(directory)/\(path)'", -existing) }
-        try Self.makeDirectories(parts.dropLast(), beneath: root, of: directory)
-        let parent = parts.count == 1 ? "." : parts.dropLast().joined(separator: "/")
-        let descriptor = unsafe clinux_open_beneath(root, parent, O_RDONLY | O_DIRECTORY, 0)
-        guard descriptor >= 0 else {
-            throw Self.systemFailure("Could not open '\(directory)/\(parent)'", -descriptor)
-        }
-        defer { close(descriptor) }
-        guard unsafe mkdirat(descriptor, parts[parts.endIndex - 1], 0o777) == 0 || errno == EEXIST else {
-            throw Self.systemFailure("Could not create '\(directory)/\(path)'", errno)
-        }
+        guard descriptor >= 0 else { throw Self.systemFailure("Could not open '\(directory)/\(path)'", -descriptor) }
+        return descriptor
     }
 
     private static func create(
-        _ path: String,
+        _ name: String,
         _ permissions: UInt32,
-        beneath root: Int32,
-        of directory: String
+        in folder: Int32,
+        _ path: String
     ) throws(PackageError) -> Int32 {
         // The owner can always read and replace it; set-user-id and its like were left behind.
         let mode = permissions == 0 ? 0o666 : permissions | 0o600
         let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK
-        let file = unsafe clinux_open_beneath(root, path, flags, mode)
-        guard file >= 0 else { throw Self.systemFailure("Could not write '\(directory)/\(path)'", -file) }
+        let file = unsafe clinux_open_beneath(folder, name, flags, mode)
+        guard file >= 0 else { throw Self.systemFailure("Could not write '\(path)'", -file) }
         var information = stat()
         guard unsafe fstat(file, &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
             close(file)
-            throw PackageError(.file, "Could not write '\(directory)/\(path)': it is there already, and is no file.")
+            throw PackageError(.file, "Could not write '\(path)': it is there already, and is no file.")
         }
         return file
     }

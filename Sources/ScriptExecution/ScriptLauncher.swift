@@ -10,8 +10,8 @@ package protocol ScriptLauncher: Sendable {
 
 /// Asks `tentacle-launcher`: over its socket when systemd listens there, else by starting it (DESIGN.md 2).
 package struct LauncherClient: ScriptLauncher {
-    /// Where systemd listens when the units are installed.
-    package static let defaultSocketPath = "/run/tentacle/launcher.sock"
+    /// That of the installed units.
+    package static let defaultSocketPath = LauncherSocket.path
     /// A start is answered before the script begins; a cancel within the 2 s that a kill may take, and some more.
     static let replyTimeoutMilliseconds: Int32 = 10_000
 

@@ -28,24 +28,14 @@ final class AgentLog: Sendable {
     func write(_ level: LogLevel, _ message: String) {
         let isError = level >= .error
         if level >= file.threshold, console == .everything || (console == .errors && isError) {
-            Self.write(file.masker.masked(message) + "\n", to: isError ? STDERR_FILENO : STDOUT_FILENO)
+            TextOutput.write(file.masker.masked(message) + "\n", to: isError ? STDERR_FILENO : STDOUT_FILENO)
         }
         file.write(level, message)
     }
 
     /// For what only a person at the console is told.
     @Sendable
-    static func writeToConsole(_ line: String) { write(line + "\n", to: STDERR_FILENO) }
-
-    private static func write(_ text: String, to descriptor: Int32) {
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            bytes = bytes.dropFirst(count)
-        }
-    }
+    static func writeToConsole(_ line: String) { TextOutput.write(line + "\n", to: STDERR_FILENO) }
 }
 
 /// swift-log's view of an ``AgentLog``.

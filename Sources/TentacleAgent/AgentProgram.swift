@@ -30,7 +30,7 @@ package enum AgentProgram {
             threshold: threshold,
             warn: AgentLog.writeToConsole
         )
-        for variable in EnvironmentSettings.secretVariables { file.masker.hide(host.environment[variable]) }
+        for variable in EnvironmentSettings.secretVariables { file.masker.hide(host.environment[variable.rawValue]) }
         do {
             let arguments = try AgentArguments(arguments)
             let settings = try AgentSettings.load(arguments.selector, host: host)

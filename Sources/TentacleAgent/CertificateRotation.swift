@@ -188,7 +188,7 @@ struct PollingContact: Hashable, Sendable {
             }
             let contact = PollingContact(
                 address: (NetworkAddress(address)?.description ?? address).lowercased(),
-                subscription: ServerContact(thumbprint: "", subscription: subscription).subscription ?? subscription
+                subscription: ServerContact.normalized(subscription)
             )
             if let index = result.firstIndex(where: { $0.contact == contact }) {
                 result[index].servers.append(server)

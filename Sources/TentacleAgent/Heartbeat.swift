@@ -1,8 +1,8 @@
+import AgentConfiguration
 import Glibc
 
 /// Rewrites a file that health checks outside look at (tentacle-services.md 14.3).
 struct Heartbeat: Sendable {
-    static let fileName = "livez.heartbeat"
     static let interval = Duration.seconds(10)
 
     let directory: String
@@ -16,7 +16,7 @@ struct Heartbeat: Sendable {
     }
 
     func beat() {
-        let file = open("\(directory)/\(Self.fileName)", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        let file = open("\(directory)/\(AgentHome.heartbeat)", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard file >= 0 else { return }
         futimens(file, nil)
         close(file)

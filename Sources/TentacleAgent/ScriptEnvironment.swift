@@ -17,11 +17,10 @@ enum ScriptEnvironment {
         // What bash does before or beside the script's own lines.
         "BASH_ENV", "ENV", "IFS", "PS4", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "GLIBC_TUNABLES", "GCONV_PATH",
         // How the agent was set up, secrets included (tentacle-cli.md 8, 19).
-        "TENTACLE_LAUNCHER", "TENTACLE_LAUNCHER_SOCKET", "OCTOPUS_API_KEY", "ServerApiKey", "BearerToken",
-        "ServerUsername", "ServerPassword", "TENTACLE_PFX_PASSWORD", "TENTACLE_PROXY_PASSWORD",
-        "OCTOPUS_SERVICE_PASSWORD", "OCTOPUS_ACCESS_TOKEN", "OCTOPUS_PASSWORD",
+        "TENTACLE_LAUNCHER", "TENTACLE_LAUNCHER_SOCKET", "ServerApiKey", "BearerToken", "ServerUsername",
+        "ServerPassword",
     ])
-    .union(EnvironmentSettings.secretVariables)
+    .union(SecretVariable.allCases.map(\.rawValue))
 
     private static let removedPrefixes = ["LISTEN_", "WATCHDOG_", "MEMORY_PRESSURE_", "LD_", "BASH_FUNC_"]
 

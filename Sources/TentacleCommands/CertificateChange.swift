@@ -32,7 +32,7 @@ struct CertificateChange {
     ]
 
     static let completed = "All trusted servers know the new certificate: it has taken the old one's place."
-    private static let notUnderWay =
+    static let notUnderWay =
         "No change of the certificate is under way. Start one with 'new-certificate --overlap'."
 
     private enum Step: String, CaseIterable {

@@ -75,7 +75,7 @@ package struct CommandContext: Sendable {
             host: .current(),
             console: .standard,
             transport: CurlTransport(),
-            programPath: Self.executablePath(),
+            programPath: HostFiles.programPath() ?? CommandLine.arguments.first ?? "tentacle",
             hostName: Self.shortHostName(),
             processorCount: max(1, sysconf(CInt(_SC_NPROCESSORS_ONLN))),
             pause: { duration in
@@ -97,12 +97,6 @@ package struct CommandContext: Sendable {
         context.keepsLog = true
         context.prompt = .terminal()
         return context
-    }
-
-    private static func executablePath() -> String {
-        guard let path = realpath("/proc/self/exe", nil) else { return CommandLine.arguments.first ?? "tentacle" }
-        defer { free(path) }
-        return String(cString: path)
     }
 
     /// Host name up to the first dot: the default name of a machine.

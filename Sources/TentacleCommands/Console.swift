@@ -24,8 +24,8 @@ package struct Console: Sendable {
 
     package static let standard = {
         var console = Console(
-            output: { Self.write($0, to: STDOUT_FILENO) },
-            errorOutput: { Self.write($0, to: STDERR_FILENO) }
+            output: { TextOutput.write($0, to: STDOUT_FILENO) },
+            errorOutput: { TextOutput.write($0, to: STDERR_FILENO) }
         )
         console.isTerminal = isatty(STDOUT_FILENO) == 1
         console.usesColours = console.isTerminal && Self.wantsColours
@@ -78,15 +78,5 @@ package struct Console: Sendable {
     /// Lines that others wrote: a terminal does not get their control characters, but tabs.
     package func writeForeign(_ lines: String) {
         self.write(self.isTerminal ? ReadableText.escapingControls(lines, except: ["\t", "\n"]) : lines)
-    }
-
-    private static func write(_ text: String, to descriptor: CInt) {
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
     }
 }

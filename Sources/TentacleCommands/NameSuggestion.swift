@@ -50,7 +50,7 @@ package enum NameSuggestion {
 extension CommandTable {
     /// The command that a mistyped word is meant to be.
     static func suggestion(for word: String) -> String? {
-        let commands = self.all.map { $0.definition }.filter { !$0.isHidden }
+        let commands = self.visible
         return NameSuggestion.closest(
             to: self.normalized(word),
             among: commands.map(\.name) + commands.flatMap(\.aliases)

@@ -1,3 +1,5 @@
+import AgentConfiguration
+
 /// One option of a command: how it is spelled and what it takes.
 package struct OptionDefinition: Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
@@ -77,11 +79,11 @@ package struct ParsedOptions: Hashable, Sendable {
 /// Values as the stock agent reads them.
 package enum OptionValue {
     package static func integer(_ text: String) -> Int? {
-        Int32(Self.trimmed(text)).map(Int.init)
+        Int32(text.trimmed).map(Int.init)
     }
 
     package static func boolean(_ text: String) -> Bool? {
-        switch Self.trimmed(text).lowercased() {
+        switch text.trimmed.lowercased() {
         case "true": true
         case "false": false
         default: nil
@@ -90,12 +92,6 @@ package enum OptionValue {
 
     package static func isListenAddress(_ text: String) -> Bool {
         text.lowercased() == "any" || LiteralAddress.isValid(text)
-    }
-
-    private static func trimmed(_ text: String) -> Substring {
-        var text = text.drop(while: \.isWhitespace)
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return text
     }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import TentacleLog
 
 /// A person at a terminal, who can be asked (issue 6: only `register` does, and never in a script).
 package struct Prompt: Sendable {
@@ -13,10 +14,7 @@ package struct Prompt: Sendable {
     package static func terminal() -> Prompt? {
         guard isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1 else { return nil }
         return Prompt { question, isSecret in
-            func ask() {
-                let text = Array(question.utf8)
-                _ = text.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-            }
+            func ask() { TextOutput.write(question, to: STDOUT_FILENO) }
             guard !isSecret else { return TerminalLine.readSecret(STDIN_FILENO, ask) }
             ask()
             return TerminalLine.read(STDIN_FILENO)

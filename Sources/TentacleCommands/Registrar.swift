@@ -122,11 +122,9 @@ struct Registrar {
         _ session: OctopusSession,
         _ instance: TentacleInstance
     ) throws -> JSONValue {
-        let path = instance.configurationPath
-        return try DurableFile.withLock(onDirectoryOf: path) {
-            StagedFile.removeLeftovers(of: path)
-            // Read again: somebody may have changed it while the server was asked.
-            var configuration = try TentacleConfiguration.load(from: path, host: self.context.host)
+        // Read again: somebody may have changed it while the server was asked.
+        try TentacleConfiguration.withLock(on: instance.configurationPath, host: self.context.host) { current in
+            var configuration = current
             let server = contact.trustedServer(prepared.serverThumbprint)
             try configuration.noteRegistration(as: prepared.body["Endpoint"]?.text("Thumbprint"), with: server)
             try self.change(&configuration, server)

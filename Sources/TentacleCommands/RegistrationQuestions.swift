@@ -127,7 +127,7 @@ struct RegistrationQuestions {
     }
 
     private static func items(_ answer: String) -> [String] {
-        answer.split(separator: ",").map(Self.trimmed).filter { !$0.isEmpty }
+        answer.split(separator: ",").map { String($0.trimmed) }.filter { !$0.isEmpty }
     }
 
     /// By name, slug or id.
@@ -166,15 +166,9 @@ struct RegistrationQuestions {
         guard let answer = self.prompt.ask(question, isSecret) else {
             throw CommandError("The registration was called off. Nothing has been changed.")
         }
-        guard isSecret else { return Self.trimmed(answer[...]) }
+        guard isSecret else { return String(answer.trimmed) }
         self.context.console.log.masker.hide(answer)
         return answer
-    }
-
-    private static func trimmed(_ text: Substring) -> String {
-        var text = text.drop(while: \.isWhitespace)
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return String(text)
     }
 }
 

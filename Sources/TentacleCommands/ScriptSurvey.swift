@@ -240,14 +240,13 @@ struct AgentPulse {
 
     /// It is written every ten seconds; a busy host may be late with it.
     private static let longestPauseSeconds: Int64 = 30
-    private static let fileName = "livez.heartbeat"
 
     var state = State.unknown
     var heartbeat: UTCMicroseconds?
 
     init(homeDirectory: String, now: UTCMicroseconds) {
         var information = stat()
-        guard stat(homeDirectory + "/" + Self.fileName, &information) == 0 else { return }
+        guard stat(homeDirectory + "/" + AgentHome.heartbeat, &information) == 0 else { return }
         let modified = information.st_mtim
         let beat = UTCMicroseconds(sinceEpoch: Int64(modified.tv_sec) * 1_000_000 + Int64(modified.tv_nsec) / 1000)
         self.heartbeat = beat

@@ -10,7 +10,7 @@ struct SecretOption: Sendable {
     var spelling: String
     var fileName: String
     /// Counts only when nothing else is given.
-    var variable: String
+    var variable: SecretVariable
     /// What it is, in messages.
     var noun = "password"
     /// Keys have no blanks: those that copying leaves around them are dropped.
@@ -22,7 +22,7 @@ struct SecretOption: Sendable {
             name: name,
             spelling: "pfx-password",
             fileName: "pfx-password-file",
-            variable: "TENTACLE_PFX_PASSWORD"
+            variable: .archivePassword
         )
     }
 
@@ -30,20 +30,12 @@ struct SecretOption: Sendable {
         name: "proxyPassword",
         spelling: "proxyPassword",
         fileName: "proxyPassword-file",
-        variable: "TENTACLE_PROXY_PASSWORD"
+        variable: .proxyPassword
     )
-
-    /// All that hold a secret, ours and the stock agent's.
-    static let variables =
-        EnvironmentSettings.secretVariables + ["OCTOPUS_SERVICE_PASSWORD"]
-        + [
-            Self.archivePassword(), Self.proxyPassword, ServerOptions.apiKey, ServerOptions.bearerToken,
-            ServerOptions.password,
-        ].map(\.variable)
 
     /// What to write behind an option's help.
     var advice: String {
-        "Better given by --\(self.fileName) or the environment variable \(self.variable): command lines can be seen by "
+        "Better given by --\(self.fileName) or the environment variable \(self.variable.rawValue): command lines can be seen by "
             + "every user of the host"
     }
 

@@ -51,16 +51,15 @@ struct ServerOptions: Sendable {
         name: "apiKey",
         spelling: "apiKey",
         fileName: "api-key-file",
-        variable: "OCTOPUS_API_KEY",
+        variable: .apiKey,
         noun: "API key",
         hasBlanks: false
     )
-    /// The variable is that of Octopus Deploy's own command line.
     static let bearerToken = SecretOption(
         name: "bearerToken",
         spelling: "bearerToken",
         fileName: "bearer-token-file",
-        variable: "OCTOPUS_ACCESS_TOKEN",
+        variable: .bearerToken,
         noun: "bearer token",
         hasBlanks: false
     )
@@ -68,7 +67,7 @@ struct ServerOptions: Sendable {
         name: "password",
         spelling: "password",
         fileName: "password-file",
-        variable: "OCTOPUS_PASSWORD"
+        variable: .password
     )
 
     let address: ServerAddress

@@ -68,20 +68,20 @@ package struct CommandWord: Hashable, Sendable {
 package enum CommandTable {
     package static let all: [any TentacleCommand.Type] = [
         AgentCommand.self, CheckServicesCommand.self, ClearTrustedServersCommand.self, CompletionCommand.self,
-        ConfigureCommand.self,
-        CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
+        ConfigureCommand.self, CreateInstanceCommand.self, DeleteInstanceCommand.self, DeregisterFromCommand.self,
         DeregisterWorkerCommand.self, DoctorCommand.self, ExtractCommand.self, HelpCommand.self,
-        ImportCertificateCommand.self, ImportStockCommand.self,
-        ListInstancesCommand.self,
-        LivezCommand.self, LogsCommand.self, MigratePreinstalledKubernetesConfigurationCommand.self,
-        NewCertificateCommand.self, PollServerCommand.self, PollingProxyCommand.self, ProxyCommand.self,
-        RegisterCommand.self, RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
-        RegisterKubernetesWorkerCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self,
-        SandboxCommand.self, ServerCommsCommand.self, ServiceCommand.self, SetPollingConnectionCountCommand.self,
+        ImportCertificateCommand.self, ImportStockCommand.self, ListInstancesCommand.self, LivezCommand.self,
+        LogsCommand.self, MigratePreinstalledKubernetesConfigurationCommand.self, NewCertificateCommand.self,
+        PollServerCommand.self, PollingProxyCommand.self, ProxyCommand.self, RegisterCommand.self,
+        RegisterKubernetesClusterCommand.self, RegisterKubernetesTargetCommand.self,
+        RegisterKubernetesWorkerCommand.self, RegisterWithCommand.self, RegisterWorkerCommand.self, SandboxCommand.self,
+        ServerCommsCommand.self, ServiceCommand.self, SetPollingConnectionCountCommand.self,
         ShowConfigurationCommand.self, ShowThumbprintCommand.self, StatusCommand.self, TellCertificateCommand.self,
-        UpdateTrustCommand.self,
-        VersionCommand.self, WatchdogCommand.self, WhyCommand.self,
+        UpdateTrustCommand.self, VersionCommand.self, WatchdogCommand.self, WhyCommand.self,
     ]
+
+    /// What is listed and suggested.
+    package static var visible: [CommandDefinition] { self.all.map { $0.definition }.filter { !$0.isHidden } }
 
     /// The command for a word of the command line: any case, any number of leading `-` and `/` (spec 1.2).
     package static func find(_ word: String) -> (any TentacleCommand.Type)? {

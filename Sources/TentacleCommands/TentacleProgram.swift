@@ -22,7 +22,7 @@ package struct TentacleProgram: Sendable {
         )
         program.context.console.log = log
         let record = CommandLineRecord(arguments)
-        for secret in record.secrets + SecretOption.variables.compactMap({ host.variable($0) }) {
+        for secret in record.secrets + SecretVariable.allCases.compactMap({ host.variable($0) }) {
             log.masker.hide(secret)
         }
         do {

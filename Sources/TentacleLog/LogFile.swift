@@ -52,7 +52,10 @@ final class LogFile: Sendable {
             defer { close(file) }
             let time = LocalTime.now
             if try self.isOld(file, on: time.day), self.rotate(file, in: folder) { continue }
-            return try Self.write(Self.line(level, message, time), to: file)
+            // In one piece, so that lines of several processes do not mix.
+            let code = TextOutput.write(Self.line(level, message, time), to: file)
+            guard code == 0 else { throw .system(code) }
+            return
         }
         throw LogFileError("the file is exchanged all the time")
     }
@@ -74,17 +77,6 @@ final class LogFile: Sendable {
 
     private static func padded(_ text: String) -> String {
         String(repeating: " ", count: max(0, 5 - text.utf8.count)) + text
-    }
-
-    private static func write(_ text: String, to file: CInt) throws(LogFileError) {
-        // As a rule in one piece, so that lines of several processes do not mix.
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw .system(errno) }
-            rest = rest.dropFirst(count)
-        }
     }
 
     // MARK: Folder and file

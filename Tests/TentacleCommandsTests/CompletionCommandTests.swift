@@ -133,7 +133,7 @@ import Testing
     @Test("every command has its manual page, and one that groff takes without a warning")
     func manual() async throws {
         try await TestWorld.with { world in
-            let names = CommandTable.all.map { $0.definition }.filter { !$0.isHidden }.map(\.name)
+            let names = CommandTable.visible.map(\.name)
             let general = world.run("help", "--format=man")
             #expect(general.exitCode == 0)
             var pages = ["tentacle.1"]

@@ -256,8 +256,11 @@ private struct FakeNetwork: HTTPTransport {
     func systemd() async throws {
         try await Self.withHealthyWorld { world in
             try DurableFile.makeDirectory(world.path + "/run/systemd/system")
-            try world.write("", "usr/bin/systemctl")
-            chmod(world.path + "/usr/bin/systemctl", 0o755)
+            for program in ["usr/bin/systemctl", "bin/bash"] {
+                try world.write("", program)
+                chmod("\(world.path)/\(program)", 0o755)
+            }
+            world.context.host.environment["PATH"] = world.path + "/usr/bin"
             let (bare, _) = try Self.examine(world)
             #expect(bare.all("systemd").first?.next?.contains("service --install") == true)
             try world.write("[Service]\nUser=root\n", "etc/systemd/system/Tentacle.service")

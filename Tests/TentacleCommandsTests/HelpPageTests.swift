@@ -4,7 +4,7 @@ import Testing
 
 /// Pages as people and scripts read them: Tests/Fixtures/help, compared byte by byte.
 @Suite struct HelpPageTests {
-    static let commands = CommandTable.all.map { $0.definition }.filter { !$0.isHidden }.map(\.name).sorted()
+    static let commands = CommandTable.visible.map(\.name).sorted()
 
     private static func page(_ name: String) throws -> String {
         let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")

@@ -39,7 +39,7 @@ package struct CompletionCommand: TentacleCommand {
     }
 
     package func run(_ context: CommandContext) {
-        let table = CompletionTable(CommandTable.all.map { $0.definition })
+        let table = CompletionTable(CommandTable.visible)
         let script =
             switch self.shell {
             case .bash: BashCompletion(table: table).script(programs: Self.programs)

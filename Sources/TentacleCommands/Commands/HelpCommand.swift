@@ -34,7 +34,7 @@ package struct HelpCommand: TentacleCommand {
             if let name = CommandTable.suggestion(for: word) { context.console.error("Did you mean '\(name)'?") }
             context.console.write("See '\(context.programName) help'\n")
         } else {
-            let commands = CommandTable.all.map { $0.definition }.filter { !$0.isHidden }
+            let commands = CommandTable.visible
             switch self.format {
             case .text: context.console.write(page.general(commands))
             case .json: context.console.write(page.generalJSON(commands))

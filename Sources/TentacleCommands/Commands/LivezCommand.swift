@@ -18,7 +18,6 @@ package struct LivezCommand: TentacleCommand {
     )
 
     private static let defaultMaximumAge = 60
-    private static let fileName = "livez.heartbeat"
 
     private let selector: InstanceSelector
     private let maximumAge: Int
@@ -34,7 +33,7 @@ package struct LivezCommand: TentacleCommand {
         guard let home = try context.configuration(of: instance).homeDirectory else {
             throw CommandError("Could not determine the Tentacle home directory for the selected instance.")
         }
-        let path = "\(home)/\(Self.fileName)"
+        let path = "\(home)/\(AgentHome.heartbeat)"
         var information = stat()
         guard stat(path, &information) == 0 else {
             throw CommandError(

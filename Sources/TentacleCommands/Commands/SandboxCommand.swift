@@ -130,9 +130,5 @@ package struct SandboxCommand: TentacleCommand {
 
 extension CommandContext {
     /// The units of the package are here: systemd starts the launcher as root.
-    fileprivate var hasLauncherOfRoot: Bool {
-        ["/etc", "/usr/lib", "/lib"].contains {
-            DurableFile.exists(self.host.wellKnown("\($0)/systemd/system/tentacle-launcher.socket"))
-        }
-    }
+    fileprivate var hasLauncherOfRoot: Bool { UnitFiles.path(of: ProjectUnit.socket, self.host) != nil }
 }

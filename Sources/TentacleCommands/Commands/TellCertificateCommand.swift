@@ -49,11 +49,9 @@ package struct TellCertificateCommand: TentacleCommand {
         _ instance: TentacleInstance,
         _ context: CommandContext
     ) throws -> ([MachineRecord], TentacleConfiguration) {
-        let path = instance.configurationPath
         let space = self.options.text("space")
-        return try DurableFile.withLock(onDirectoryOf: path) {
-            StagedFile.removeLeftovers(of: path)
-            var configuration = try TentacleConfiguration.load(from: path, host: context.host)
+        return try TentacleConfiguration.withLock(on: instance.configurationPath, host: context.host) { current in
+            var configuration = current
             guard let present = configuration.thumbprint, let next = configuration.nextThumbprint else {
                 throw CommandError(
                     "The change of the certificate has ended meanwhile. Look at it with show-thumbprint."
@@ -104,7 +102,7 @@ package struct TellCertificateCommand: TentacleCommand {
         guard let thumbprint = configuration.thumbprint,
             try !session.records(withThumbprint: thumbprint, in: space).isEmpty
         else {
-            throw CommandError("No change of the certificate is under way. Start one with 'new-certificate --overlap'.")
+            throw CommandError(CertificateChange.notUnderWay)
         }
         context.console.info("The server knows this Tentacle's certificate. No change is under way.")
     }

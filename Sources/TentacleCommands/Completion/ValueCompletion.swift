@@ -33,7 +33,7 @@ extension OptionDefinition {
     var nameInShell: String { self.names.first { $0.count > 1 } ?? self.name }
 }
 
-/// The commands and options that a shell offers, hidden ones left out.
+/// The commands that a shell offers, and their options, hidden ones left out.
 struct CompletionTable: Sendable {
     struct Entry: Sendable {
         /// The name and its aliases.
@@ -47,9 +47,9 @@ struct CompletionTable: Sendable {
     var commands: [Entry]
 
     init(_ definitions: [CommandDefinition]) {
-        let visible = definitions.filter { !$0.isHidden }.sorted { $0.name < $1.name }
-        let names = visible.flatMap { [$0.name] + $0.aliases }.filter { $0.first?.isLetter == true }
-        self.commands = visible.map { command in
+        let definitions = definitions.sorted { $0.name < $1.name }
+        let names = definitions.flatMap { [$0.name] + $0.aliases }.filter { $0.first?.isLetter == true }
+        self.commands = definitions.map { command in
             Entry(
                 words: ([command.name] + command.aliases).filter { $0.first?.isLetter == true },
                 summary: command.summary,

@@ -1,5 +1,6 @@
 import AgentConfiguration
 import Glibc
+import LauncherProtocol
 
 /// What the agent needs of the machine: its launcher, a sandbox, systemd, a right clock.
 struct HostChecks {
@@ -7,9 +8,6 @@ struct HostChecks {
     let configuration: TentacleConfiguration?
     let unit: AgentUnit
     let context: CommandContext
-
-    private static let launcherSocket = "/run/tentacle/launcher.sock"
-    private static let launcherUnit = "tentacle-launcher.socket"
 
     func findings() -> [Finding] {
         [self.launcher(), self.sandbox(), self.systemd(), self.agent(), self.clock()]
@@ -26,35 +24,32 @@ struct HostChecks {
                 next: "Install the package again, or name it in TENTACLE_LAUNCHER"
             )
         }
-        let path = self.context.host.wellKnown(Self.launcherSocket)
+        let path = self.context.host.wellKnown(LauncherSocket.path)
         var information = stat()
         if stat(path, &information) == 0 {
             guard information.st_mode & S_IFMT == S_IFSOCK else {
                 return .fail(
                     check,
                     "\(path) is no socket",
-                    next: "Remove it and run systemctl restart \(Self.launcherUnit)"
+                    next: "Remove it and run systemctl restart \(ProjectUnit.socket)"
                 )
             }
             guard information.st_mode & 0o002 == 0 else {
                 return .fail(
                     check,
                     "Every user of the host may start scripts as root through \(path)",
-                    next: "systemctl restart \(Self.launcherUnit); its unit says SocketMode=0660"
+                    next: "systemctl restart \(ProjectUnit.socket); its unit says SocketMode=0660"
                 )
             }
             return .pass(check, "\(launcher), asked through \(path)")
         }
-        let isInstalled = AgentUnit.directories.contains {
-            DurableFile.exists(self.context.host.wellKnown("\($0)/\(Self.launcherUnit)"))
-        }
-        guard isInstalled, self.runsSystemd else {
+        guard UnitFiles.path(of: ProjectUnit.socket, self.context.host) != nil, self.runsSystemd else {
             return .pass(check, "\(launcher), started by the agent itself")
         }
         return .fail(
             check,
             "\(path) is not there: systemd does not start launchers",
-            next: "systemctl enable --now \(Self.launcherUnit)"
+            next: "systemctl enable --now \(ProjectUnit.socket)"
         )
     }
 
@@ -91,9 +86,11 @@ struct HostChecks {
     private func systemd() -> Finding {
         let check = "systemd"
         guard self.runsSystemd else { return .skip(check, "This machine was not started by systemd") }
-        let places = ["/usr/bin/systemctl", "/bin/systemctl"].map { self.context.host.wellKnown($0) }
-        guard let control = places.first(where: { access($0, X_OK) == 0 }) else {
-            return .skip(check, "There is no systemctl")
+        let system: SystemControl
+        do throws(CommandError) {
+            system = try SystemControl(self.context, changesSomething: false)
+        } catch {
+            return .skip(check, error.message)
         }
         guard self.unit.path != nil else {
             let selection = self.instance?.name.map { " --instance '\($0)'" } ?? ""
@@ -103,16 +100,14 @@ struct HostChecks {
                 next: "tentacle service --install --start\(selection)"
             )
         }
-        let isActive = self.context.runProgram(control, ["is-active", "--quiet", self.unit.name])?.status == 0
-        let isEnabled = self.context.runProgram(control, ["is-enabled", "--quiet", self.unit.name])?.status == 0
-        guard isActive else {
+        guard system.isTrue("is-active", self.unit.name) else {
             return .fail(
                 check,
                 "\(self.unit.name) does not run",
                 next: "systemctl start '\(self.unit.name)'; journalctl -u '\(self.unit.name)' says why it ended"
             )
         }
-        guard isEnabled else {
+        guard system.isTrue("is-enabled", self.unit.name) else {
             return .warn(
                 check,
                 "\(self.unit.name) runs, and does not start with the machine",

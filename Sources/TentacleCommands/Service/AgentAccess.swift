@@ -24,7 +24,7 @@ struct AgentAccess {
     ]
     /// What the agent keeps in its home.
     private static let ownEntries = [
-        "Logs", "Work", "Spool", "Files", "Tools", "livez.heartbeat", "DeploymentJournal.xml",
+        "Logs", "Work", "Spool", "Files", "Tools", AgentHome.heartbeat, "DeploymentJournal.xml",
         "PackageRetentionJournal.json",
     ]
     /// More are a home that scripts have filled: the agent gets on with the directories above them.
@@ -190,22 +190,6 @@ struct AgentAccess {
             links: UInt(information.st_nlink),
             isDirectory: type == S_IFDIR
         )
-    }
-}
-
-/// What is in a directory, without `.` and `..`; nothing when it cannot be read.
-enum DirectoryNames {
-    static func list(_ path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 }
 

@@ -16,18 +16,6 @@ struct ImportRecord: Codable {
         var group: UInt32
     }
 
-    struct Owner: Codable {
-        var path: String
-        var before: Facts
-        var after: Facts
-    }
-
-    struct Facts: Codable {
-        var user: UInt32
-        var group: UInt32
-        var mode: UInt32
-    }
-
     struct Unit: Codable {
         var name: String
         var wasActive: Bool
@@ -45,7 +33,7 @@ struct ImportRecord: Codable {
     var version = Self.version
     var state = State.begun
     var files: [File] = []
-    var owners: [Owner] = []
+    var owners: [OwnershipChange] = []
     var units: [Unit] = []
 
     // MARK: The folder
@@ -103,9 +91,7 @@ struct ImportRecord: Codable {
                 )
             )
         }
-        self.owners = plans.flatMap(\.ownership).map {
-            Owner(path: $0.path, before: $0.before.codable, after: $0.after.codable)
-        }
+        self.owners = plans.flatMap(\.ownership)
     }
 
     // MARK: Taking it back
@@ -131,8 +117,7 @@ struct ImportRecord: Codable {
             if now != before { _ = context.changeOwner(OwnershipChange(path: file.path, before: now, after: before)) }
         }
         for owner in self.owners {
-            let change = OwnershipChange(path: owner.path, before: owner.before.facts, after: owner.after.facts)
-            let code = context.changeOwner(change.reversed)
+            let code = context.changeOwner(owner.reversed)
             // What somebody else has changed since is theirs; what is gone is gone.
             guard [0, ENOENT, EBUSY, ELOOP, EMLINK].contains(code) else {
                 throw CommandError(
@@ -151,12 +136,4 @@ struct ImportRecord: Codable {
         for backup in self.files.compactMap(\.backup) { unlink("\(Self.folder(host))/\(backup)") }
         rmdir(Self.folder(host))
     }
-}
-
-extension OwnershipChange.Facts {
-    fileprivate var codable: ImportRecord.Facts { .init(user: self.user, group: self.group, mode: self.mode) }
-}
-
-extension ImportRecord.Facts {
-    fileprivate var facts: OwnershipChange.Facts { .init(user: self.user, group: self.group, mode: self.mode) }
 }

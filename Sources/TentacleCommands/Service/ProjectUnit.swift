@@ -14,9 +14,7 @@ struct ProjectUnit {
 
     /// Nil where the units are not installed.
     init?(_ host: HostFiles) throws(CommandError) {
-        let directories = AgentUnit.directories.map(host.wellKnown)
-        guard let path = directories.map({ "\($0)/\(Self.template)" }).first(where: DurableFile.exists),
-            directories.contains(where: { DurableFile.exists("\($0)/\(Self.socket)") })
+        guard let path = UnitFiles.path(of: Self.template, host), UnitFiles.path(of: Self.socket, host) != nil
         else { return nil }
         let bytes: [UInt8]
         do { bytes = try DurableFile.read(path) } catch { throw CommandError(error) }
@@ -94,7 +92,25 @@ struct ProjectUnit {
 /// Units that the package brings for an instance, in use or not.
 enum PackagedUnit {
     static func names(of instance: String) -> [String] {
-        let template = "tentacle@\(AgentUnit.escaped(instance)).service"
+        let template = "tentacle@\(Self.escaped(instance)).service"
         return instance == TentacleInstance.defaultName ? ["tentacle.service", template] : [template]
+    }
+
+    /// As `systemd-escape` does it for the part of a name behind `@`.
+    private static func escaped(_ text: String) -> String {
+        var result = ""
+        for (index, byte) in text.utf8.enumerated() {
+            switch byte {
+            case UInt8(ascii: "/"): result += "-"
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ":"), UInt8(ascii: "_"):
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            case UInt8(ascii: ".") where index > 0: result += "."
+            default:
+                let digits = String(byte, radix: 16)
+                result += "\\x" + (digits.count == 1 ? "0" : "") + digits
+            }
+        }
+        return result
     }
 }

@@ -24,10 +24,7 @@ struct ServiceTarget: Hashable {
 
     /// Those of the package that are installed at all: systemd is not asked about others.
     static func packaged(of instance: String, _ host: HostFiles) -> [String] {
-        PackagedUnit.names(of: instance).filter { name in
-            let file = name.contains("@") ? ProjectUnit.template : name
-            return AgentUnit.directories.contains { DurableFile.exists(host.wellKnown("\($0)/\(file)")) }
-        }
+        PackagedUnit.names(of: instance).filter { UnitFiles.path(of: $0, host) != nil }
     }
 
     /// Instances that units on this host run, by name; for scripts, from whose sandbox the index is hidden.

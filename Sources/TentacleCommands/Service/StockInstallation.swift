@@ -92,9 +92,8 @@ struct StockInstallation {
         }
         for dropIn in DirectoryNames.list(path + ".d") where dropIn.hasSuffix(".conf") {
             let text = (try? DurableFile.read("\(path).d/\(dropIn)")).map { String(decoding: $0, as: UTF8.self) } ?? ""
-            guard !UnitText(text).values("ExecStart").isEmpty || !UnitText(text).values("User").isEmpty else {
-                continue
-            }
+            let local = UnitText(text)
+            guard !local.values("ExecStart").isEmpty || !local.values("User").isEmpty else { continue }
             self.problems.append(
                 "The file '\(path).d/\(dropIn)' starts the agent another way; take that out of it first."
             )

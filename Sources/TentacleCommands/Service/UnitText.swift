@@ -19,7 +19,7 @@ struct UnitText: Hashable {
         var section = ""
         var pending = ""
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-            let trimmed = Self.trimmed(line)
+            let trimmed = line.trimmed
             if trimmed.isEmpty || trimmed.hasPrefix("#") || trimmed.hasPrefix(";") { continue }
             if trimmed.hasSuffix("\\") {
                 pending += trimmed.dropLast() + " "
@@ -33,8 +33,8 @@ struct UnitText: Hashable {
                 self.entries.append(
                     Entry(
                         section: section,
-                        key: Self.trimmed(whole[..<split]),
-                        value: Self.trimmed(whole[whole.index(after: split)...])
+                        key: String(whole[..<split].trimmed),
+                        value: String(whole[whole.index(after: split)...].trimmed)
                     )
                 )
             } else {
@@ -88,12 +88,6 @@ struct UnitText: Hashable {
         case let other?: other
         case nil: "\\"
         }
-    }
-
-    private static func trimmed(_ text: some StringProtocol) -> String {
-        var text = Substring(text).drop(while: \.isWhitespace)
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return String(text)
     }
 }
 

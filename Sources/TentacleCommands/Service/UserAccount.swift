@@ -22,8 +22,8 @@ package struct UserAccount: Hashable, Sendable {
 }
 
 /// Another owner or mode for one file or directory.
-package struct OwnershipChange: Hashable, Sendable {
-    package struct Facts: Hashable, Sendable {
+package struct OwnershipChange: Hashable, Sendable, Codable {
+    package struct Facts: Hashable, Sendable, Codable {
         package var user: UInt32
         package var group: UInt32
         package var mode: UInt32
