@@ -146,6 +146,12 @@ package final class FaultyForwarder: Sendable {
         return self.broken.value[number - 1]
     }
 
+    /// Waits until a fault came to pass on some connection, true, or another one was accepted after this one.
+    package func hasBroken(beforeReplacementOf connection: Connection) async throws -> Bool {
+        try await self.broken.until { !$0.isEmpty || self.accepted.value.last !== connection }
+        return self.brokenCount > 0
+    }
+
     /// How many faults came to pass.
     package var brokenCount: Int { self.broken.value.count }
 
@@ -168,6 +174,8 @@ package final class FaultyForwarder: Sendable {
         try connection.attach(channel, as: .toDialler)
         self.open.change { $0 += 1 }
         self.accepted.change { $0.append(connection) }
+        // Those who wait for a fault may wait for it on another connection.
+        self.broken.change { _ in }
         if case .heldConnect? = armed { return connection.holdConnect() }
         connection.dial()
     }
