@@ -340,7 +340,9 @@ struct RobustnessTests {
             _ = try await hello(pair.client, pair.endPoint)
             var found = 0
             // Among many tests descriptors have high numbers.
-            let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { CInt($0) }
+            let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap {
+                CInt($0)
+            }
             for descriptor in descriptors where self.isTCP(descriptor, port: pair.port) {
                 found += 1
                 #expect(fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0, "socket \(descriptor) would be inherited")
