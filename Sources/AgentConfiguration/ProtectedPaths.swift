@@ -13,8 +13,11 @@ package enum ProtectedPaths {
             paths += isShared ? ["\(home)/machinekey", "\(home)/Tentacle/Instances"] : [home]
         }
         // Scripts of this agent's run as root as a rule, so that the other agents' files lie open, too.
-        paths.append(settings.instance.configurationPath)
-        paths += registry.list().instances.map { host.absolute($0.configurationPath) }
+        for instance in [settings.instance] + registry.list().instances {
+            let path = host.absolute(instance.configurationPath)
+            // What newer stock agents keep beside it: the key, and the file as it was before they encrypted it anew.
+            paths += [path, SecretProtection.versionedKeyPath(for: path), "\(path).before-reencryption"]
+        }
         if let home = settings.homeDirectory {
             // Uploads on their way, and the output of scripts that are over.
             paths += ["\(home)/Spool", "\(home)/Logs/Scripts"]

@@ -2,16 +2,17 @@ import FoundationEssentials
 import Glibc
 import SecureTransport
 
-/// Secrets at rest (spec tentacle-cli.md 7): AES-256-CBC under a key of this machine.
+/// Secrets at rest (spec tentacle-cli.md 7), under a key of this machine.
 ///
-/// The legacy form has a fixed key and vector for each key source, so that the stock agent reads what we write and the
-/// reverse. The newer form uses the generated key and a vector of its own for each value.
+/// The legacy form, AES-256-CBC, has a fixed key and vector for each key source, so that every stock agent reads what we
+/// write and the reverse. The newer form is that of OctopusTentacle pull request 1305 in its last state: AES-256-GCM under
+/// a generated key that lies beside the configuration file, as `machinekey.v1`.
 package struct SecretProtection: Sendable {
     /// Raw values are the words of the configuration.
     package enum Form: String, Hashable, Sendable, CaseIterable {
         /// Readable by every stock agent.
         case legacy
-        /// `$OctopusMachineKeyV1$` + base64(vector ‖ ciphertext).
+        /// `$OctopusMachineKeyV1$` + base64(nonce ‖ ciphertext ‖ tag), the prefix being authenticated, too.
         case versioned = "MachineKeyV1"
 
         /// In any case.
@@ -20,6 +21,11 @@ package struct SecretProtection: Sendable {
                 return nil
             }
             self = form
+        }
+
+        /// The form that an encrypted value has.
+        package init(of sealed: String) {
+            self = sealed.hasPrefix(SecretProtection.versionedPrefix) ? .versioned : .legacy
         }
     }
 
@@ -33,22 +39,26 @@ package struct SecretProtection: Sendable {
     }
 
     private let host: HostFiles
+    private let configurationPath: String
 
-    package init(host: HostFiles) {
+    package init(host: HostFiles, configurationPath: String) {
         self.host = host
+        self.configurationPath = host.absolute(configurationPath)
     }
 
     package func encrypt(_ text: String, form: Form = .legacy) throws -> String {
         switch form {
         case .legacy:
-            let key = try self.machineIDKey() ?? self.generatedKey(create: true)
+            let key = try self.machineIDKey() ?? self.generatedKey()
             let bytes = try Cryptography.encryptAESCBC(Array(text.utf8), key: key.key, iv: key.vector)
             return Data(bytes).base64EncodedString()
         case .versioned:
-            let key = try self.generatedKey(create: true)
-            let vector = try Cryptography.randomBytes(Cryptography.aesBlockBytes)
-            let bytes = try Cryptography.encryptAESCBC(Array(text.utf8), key: key.key, iv: vector)
-            return Self.versionedPrefix + Data(vector + bytes).base64EncodedString()
+            let sealed = try Cryptography.sealAESGCM(
+                Array(text.utf8),
+                key: try self.versionedKey(),
+                associatedData: Array(Self.versionedPrefix.utf8)
+            )
+            return Self.versionedPrefix + Data(sealed).base64EncodedString()
         }
     }
 
@@ -59,7 +69,8 @@ package struct SecretProtection: Sendable {
         _ text: String,
         isPlausible: (String) -> Bool = { _ in true }
     ) throws(ConfigurationError) -> String {
-        if text.hasPrefix(Self.versionedPrefix) { return try self.decryptVersioned(text) }
+        // The legacy keys are not tried for it: one of them could fit by chance.
+        if Form(of: text) == .versioned { return try self.decryptVersioned(text) }
         guard let cipher = Data(base64Encoded: text, options: .ignoreUnknownCharacters) else {
             throw ConfigurationError(.secret, "A protected value of the configuration is not base64.")
         }
@@ -75,21 +86,22 @@ package struct SecretProtection: Sendable {
     }
 
     private func decryptVersioned(_ text: String) throws(ConfigurationError) -> String {
-        let keys = try self.existingGeneratedKeys()
+        let path = self.versionedKeyPath
+        guard DurableFile.exists(path) else { throw self.undecryptable([], "no machine key was found at '\(path)'") }
+        let key = try Self.parse(try DurableFile.read(path), path: path)
         let sealed = Array(Data(base64Encoded: String(text.dropFirst(Self.versionedPrefix.count))) ?? Data())
-        for key in keys where sealed.count > Cryptography.aesBlockBytes {
-            let (vector, cipher) = (sealed[..<Cryptography.aesBlockBytes], sealed[Cryptography.aesBlockBytes...])
-            if let bytes = try? Cryptography.decryptAESCBC(Array(cipher), key: key.key, iv: Array(vector)),
-                let plain = String(validating: bytes, as: UTF8.self)
-            {
-                return plain
-            }
-        }
-        throw self.undecryptable(keys.map { "'\($0.source)'" })
+        let prefix = Array(Self.versionedPrefix.utf8)
+        guard let bytes = try? Cryptography.openAESGCM(sealed, key: key.key, associatedData: prefix),
+            let plain = String(validating: bytes, as: UTF8.self)
+        else { throw self.undecryptable(["'\(path)'"]) }
+        return plain
     }
 
-    private func undecryptable(_ tried: [String]) -> ConfigurationError {
-        let sources = tried.isEmpty ? "no machine key was found" : "tried \(tried.joined(separator: " and "))"
+    private func undecryptable(
+        _ tried: [String],
+        _ otherwise: String = "no machine key was found"
+    ) -> ConfigurationError {
+        let sources = tried.isEmpty ? otherwise : "tried \(tried.joined(separator: " and "))"
         return ConfigurationError(
             .secret,
             "A protected value of the configuration cannot be decrypted on this machine (\(sources)). It was probably "
@@ -99,14 +111,22 @@ package struct SecretProtection: Sendable {
 
     // MARK: Key sources
 
+    /// The key of the newer form: it is copied and restored with the configuration that it belongs to.
+    package static func versionedKeyPath(for configurationPath: String) -> String {
+        FilePathText.directory(of: configurationPath) + "/machinekey.v1"
+    }
+
+    private var versionedKeyPath: String { Self.versionedKeyPath(for: self.configurationPath) }
+
     /// The key file that whoever reads this value has to read, too; nil when the machine's id will do.
-    package func keyFile(neededFor sealed: String?) -> String? {
+    package func keyFile(neededFor sealed: String) -> String? {
+        if Form(of: sealed) == .versioned {
+            return DurableFile.exists(self.versionedKeyPath) ? self.versionedKeyPath : nil
+        }
         guard let path = self.generatedKeyPaths.first(where: DurableFile.exists) else { return nil }
-        guard let key = try? self.machineIDKey() else { return path }
-        guard let sealed else { return nil }
-        guard !sealed.hasPrefix(Self.versionedPrefix), let cipher = Data(base64Encoded: sealed) else { return path }
-        guard let bytes = try? Cryptography.decryptAESCBC(Array(cipher), key: key.key, iv: key.vector),
-            Data(base64Encoded: String(decoding: bytes, as: UTF8.self)) != nil
+        guard let key = try? self.machineIDKey(), let cipher = Data(base64Encoded: sealed),
+            let bytes = try? Cryptography.decryptAESCBC(Array(cipher), key: key.key, iv: key.vector),
+            String(validating: bytes, as: UTF8.self) != nil
         else { return path }
         return nil
     }
@@ -139,17 +159,13 @@ package struct SecretProtection: Sendable {
         return keys
     }
 
-    private func generatedKey(create: Bool) throws -> Key {
+    private func generatedKey() throws -> Key {
         if let existing = try self.existingGeneratedKeys().first { return existing }
-        let key = try Cryptography.randomBytes(32)
-        let vector = try Cryptography.randomBytes(Cryptography.aesBlockBytes)
-        let text = Data(key).base64EncodedString() + "." + Data(vector).base64EncodedString()
         var failure: ConfigurationError?
         for path in self.generatedKeyPaths {
             do throws(ConfigurationError) {
                 try DurableFile.makeDirectory(FilePathText.directory(of: path))
-                try Self.createExclusively(Array(text.utf8), path: path)
-                return try Self.parse(try DurableFile.read(path), path: path)
+                return try Self.make(path)
             } catch {
                 failure = failure ?? error
             }
@@ -157,12 +173,35 @@ package struct SecretProtection: Sendable {
         throw failure ?? ConfigurationError(.secret, "There is no machine key on this host.")
     }
 
-    /// Writes the key under a name of its own and links it in place, so that two first runs agree on one key.
-    private static func createExclusively(_ bytes: [UInt8], path: String) throws(ConfigurationError) {
+    private func versionedKey() throws -> [UInt8] {
+        let path = self.versionedKeyPath
+        if DurableFile.exists(path) { return try Self.parse(try DurableFile.read(path), path: path).key }
+        return try Self.make(path, ownedAs: self.configurationPath).key
+    }
+
+    /// Makes a key file, unless another process was faster: then that one's key is the key.
+    private static func make(_ path: String, ownedAs reference: String? = nil) throws(ConfigurationError) -> Key {
+        let text: String
+        do throws(OpenSSLError) {
+            let (key, vector) = (
+                try Cryptography.randomBytes(32), try Cryptography.randomBytes(Cryptography.aesBlockBytes)
+            )
+            text = Data(key).base64EncodedString() + "." + Data(vector).base64EncodedString()
+        } catch {
+            throw ConfigurationError(.secret, "A machine key cannot be made: \(error)")
+        }
+        // Under a name of its own and then linked in place, so that two first runs agree on one key.
         let draft = "\(path).\(getpid()).\(UInt32.random(in: 0 ... .max))"
-        try DurableFile.write(bytes, to: draft, mode: 0o600)
+        try DurableFile.write(Array(text.utf8), to: draft, mode: 0o600)
         defer { unlink(draft) }
+        var owner = stat()
+        if let reference, geteuid() == 0, stat(reference, &owner) == 0 {
+            guard lchown(draft, owner.st_uid, owner.st_gid) == 0 else {
+                throw .system("Could not create '\(path)'", errno)
+            }
+        }
         guard link(draft, path) == 0 || errno == EEXIST else { throw .system("Could not create '\(path)'", errno) }
+        return try Self.parse(try DurableFile.read(path), path: path)
     }
 
     private static func parse(_ bytes: [UInt8], path: String) throws(ConfigurationError) -> Key {

@@ -53,7 +53,7 @@ package struct TentacleConfiguration: Sendable {
     package init(path: String, document: SettingsDocument, host: HostFiles) {
         self.path = path
         self.document = document
-        self.secrets = SecretProtection(host: host)
+        self.secrets = SecretProtection(host: host, configurationPath: path)
     }
 
     /// What the file says, for whoever is going to change it.
@@ -153,13 +153,23 @@ package struct TentacleConfiguration: Sendable {
     }
 
     /// In what form secrets are written; both are read.
+    ///
+    /// Where nobody chose one, that of the secrets that are there: what a newer stock agent has sealed does not go back to
+    /// a weaker form.
     package func secretForm() throws(ConfigurationError) -> SecretProtection.Form {
-        guard let name = self.text(.secretForm) else { return .legacy }
+        guard let name = self.text(.secretForm) else {
+            return self.sealedSecrets.map(SecretProtection.Form.init(of:)).contains(.versioned) ? .versioned : .legacy
+        }
         guard let form = SecretProtection.Form(named: name) else {
             throw Self.unparsable(.secretForm, "SecretFormat", name)
         }
         return form
     }
+
+    private var sealedSecrets: [String] { ConfigurationKey.protected.compactMap { self.document[$0.rawValue] } }
+
+    /// Key files that whoever reads this file's secrets has to read, too.
+    package var machineKeyFiles: [String] { Set(self.sealedSecrets.compactMap(self.secrets.keyFile)).sorted() }
 
     /// Chooses the form, and rewrites every secret that is there.
     package mutating func setSecretForm(_ form: SecretProtection.Form) throws {
@@ -168,7 +178,7 @@ package struct TentacleConfiguration: Sendable {
             plain.append((key, key == .certificate ? try self.certificateText() : try self.secret(key)))
         }
         if form == .legacy { self.remove(.secretForm) } else { self.set(.secretForm, form.rawValue) }
-        for (key, value) in plain { try self.setSecret(key, value) }
+        for (key, value) in plain { self.set(key, try value.map { try self.secrets.encrypt($0, form: form) }) }
     }
 
     private static func unparsable(_ key: ConfigurationKey, _ type: String, _ value: String) -> ConfigurationError {

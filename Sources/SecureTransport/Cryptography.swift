@@ -34,6 +34,42 @@ package enum Cryptography {
         try aesCBC(cipher, key: key, iv: iv, encrypt: false)
     }
 
+    /// Bytes of the nonce that ``sealAESGCM(_:key:associatedData:)`` makes for each value, and of its tag.
+    package static let gcmNonceBytes = 12
+    package static let gcmTagBytes = 16
+
+    /// AES-256-GCM under a fresh nonce: nonce, ciphertext and tag, one after the other.
+    package static func sealAESGCM(
+        _ plain: [UInt8],
+        key: [UInt8],
+        associatedData: [UInt8]
+    ) throws(OpenSSLError) -> [UInt8] {
+        let nonce = try randomBytes(gcmNonceBytes)
+        var tag = [UInt8](repeating: 0, count: gcmTagBytes)
+        let cipher = try aesGCM(plain, key: key, nonce: nonce, associatedData: associatedData, tag: &tag, encrypt: true)
+        return nonce + cipher + tag
+    }
+
+    /// Undoes ``sealAESGCM(_:key:associatedData:)``; whatever was not sealed with this key and data is an error.
+    package static func openAESGCM(
+        _ sealed: [UInt8],
+        key: [UInt8],
+        associatedData: [UInt8]
+    ) throws(OpenSSLError) -> [UInt8] {
+        guard sealed.count >= gcmNonceBytes + gcmTagBytes else {
+            throw OpenSSLError("decrypt with AES-GCM", reasons: ["the value is too short for nonce and tag"])
+        }
+        var tag = Array(sealed.suffix(gcmTagBytes))
+        return try aesGCM(
+            Array(sealed.dropFirst(gcmNonceBytes).dropLast(gcmTagBytes)),
+            key: key,
+            nonce: Array(sealed.prefix(gcmNonceBytes)),
+            associatedData: associatedData,
+            tag: &tag,
+            encrypt: false
+        )
+    }
+
     /// PBKDF2 with HMAC-SHA1 (.NET `Rfc2898DeriveBytes`).
     package static func pbkdf2SHA1(
         password: [UInt8],
@@ -97,6 +133,43 @@ package enum Cryptography {
             unsafe output.withUnsafeMutableBufferPointer({
                 unsafe EVP_CipherFinal_ex(context, $0.baseAddress?.advanced(by: Int(written)), &last)
             }) == 1
+        else { throw OpenSSLError(operation) }
+        output.removeLast(output.count - Int(written) - Int(last))
+        return output
+    }
+
+    private static func aesGCM(
+        _ input: [UInt8],
+        key: [UInt8],
+        nonce: [UInt8],
+        associatedData: [UInt8],
+        tag: inout [UInt8],
+        encrypt: Bool
+    ) throws(OpenSSLError) -> [UInt8] {
+        let operation = encrypt ? "encrypt with AES-GCM" : "decrypt with AES-GCM"
+        guard AESKeyLength(rawValue: key.count) == .aes256 else {
+            throw OpenSSLError(operation, reasons: ["the key must have 32 bytes"])
+        }
+        guard input.count < Int(Int32.max), associatedData.count < Int(Int32.max) else {
+            throw OpenSSLError(operation, reasons: ["the input is too long"])
+        }
+        guard let context = unsafe EVP_CIPHER_CTX_new() else { throw OpenSSLError(operation) }
+        defer { unsafe EVP_CIPHER_CTX_free(context) }
+        var output = [UInt8](repeating: 0, count: input.count + gcmTagBytes)
+        var written: Int32 = 0
+        var last: Int32 = 0
+        let tagBytes = Int32(gcmTagBytes)
+        ERR_clear_error()
+        // A nonce of 12 bytes is the cipher's default. Nothing is written for the last block: GCM needs no padding.
+        guard
+            unsafe EVP_CipherInit_ex(context, EVP_aes_256_gcm(), nil, key, nonce, encrypt ? 1 : 0) == 1,
+            unsafe EVP_CipherUpdate(context, nil, &written, associatedData, Int32(associatedData.count)) == 1,
+            unsafe EVP_CipherUpdate(context, &output, &written, input, Int32(input.count)) == 1,
+            unsafe encrypt || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, tagBytes, &tag) == 1,
+            unsafe output.withUnsafeMutableBufferPointer({
+                unsafe EVP_CipherFinal_ex(context, $0.baseAddress?.advanced(by: Int(written)), &last)
+            }) == 1,
+            unsafe !encrypt || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, tagBytes, &tag) == 1
         else { throw OpenSSLError(operation) }
         output.removeLast(output.count - Int(written) - Int(last))
         return output

@@ -21,7 +21,8 @@ import Testing
     func usual() throws {
         #expect(
             try self.list() == [
-                "/none/etc/octopus", "/var/lib/tentacle/tentacle.config", "/var/lib/tentacle/Spool",
+                "/none/etc/octopus", "/var/lib/tentacle/tentacle.config", "/var/lib/tentacle/machinekey.v1",
+                "/var/lib/tentacle/tentacle.config.before-reencryption", "/var/lib/tentacle/Spool",
                 "/var/lib/tentacle/Logs/Scripts",
             ]
         )
@@ -30,7 +31,7 @@ import Testing
     @Test("another configuration home is protected beside the usual one, where the machine key is looked for, too")
     func otherHome() throws {
         let list = try self.list(home: nil, environment: ["TentacleMachineConfigurationHomeDirectory": "/opt/conf/"])
-        #expect(list == ["/opt/conf", "/none/etc/octopus", "/var/lib/tentacle/tentacle.config"])
+        #expect(list.prefix(3) == ["/opt/conf", "/none/etc/octopus", "/var/lib/tentacle/tentacle.config"])
     }
 
     @Test("a home inside the configuration home stays in reach; keys, registry and configuration do not")
@@ -39,7 +40,9 @@ import Testing
         #expect(
             try self.list(home: home, configuration: home + "/tentacle-default.config") == [
                 "/none/etc/octopus/machinekey", "/none/etc/octopus/Tentacle/Instances",
-                "/none/etc/octopus/default/tentacle-default.config", "/none/etc/octopus/default/Spool",
+                "/none/etc/octopus/default/tentacle-default.config", "/none/etc/octopus/default/machinekey.v1",
+                "/none/etc/octopus/default/tentacle-default.config.before-reencryption",
+                "/none/etc/octopus/default/Spool",
                 "/none/etc/octopus/default/Logs/Scripts",
             ]
         )
@@ -56,8 +59,9 @@ import Testing
         let configuration = TentacleConfiguration(path: "/a/a.config", document: SettingsDocument(), host: host)
         let settings = try configuration.settings(of: TentacleInstance(name: "A", configurationPath: "/a/a.config"))
         let before = ProtectedPaths.list(for: settings, host: host)
-        #expect(before == [scratch.path + "/etc/octopus", "/a/a.config"])
+        #expect(before.prefix(3) == [scratch.path + "/etc/octopus", "/a/a.config", "/a/machinekey.v1"])
         try InstanceRegistry(host: host).register(name: "B", configurationPath: "/b/b.config")
-        #expect(ProtectedPaths.list(for: settings, host: host) == before + ["/b/b.config"])
+        let now = ProtectedPaths.list(for: settings, host: host)
+        #expect(now == before + ["/b/b.config", "/b/machinekey.v1", "/b/b.config.before-reencryption"])
     }
 }

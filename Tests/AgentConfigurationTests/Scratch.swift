@@ -11,7 +11,13 @@ final class Scratch {
         self.host = HostFiles(root: self.path, environment: ["USER": "tester"], currentDirectory: self.path + "/cwd")
         try DurableFile.makeDirectory(self.path + "/cwd")
         try DurableFile.makeDirectory(self.path + "/etc")
+        try DurableFile.makeDirectory(self.path + "/home")
         if let machineID { try self.write(machineID + "\n", "etc/machine-id") }
+    }
+
+    /// Of a configuration file `home/tentacle.config`.
+    var secrets: SecretProtection {
+        SecretProtection(host: self.host, configurationPath: self.path + "/home/tentacle.config")
     }
 
     /// In a `defer`, which also keeps the directory until the end of the test.

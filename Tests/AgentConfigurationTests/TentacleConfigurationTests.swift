@@ -108,7 +108,7 @@ import Testing
         #expect(read.thumbprint == identity.thumbprint.description)
         // Two layers of base64 around the encryption (spec 7).
         let sealed = try #require(read.text(.certificate))
-        let inner = try SecretProtection(host: scratch.host).decrypt(sealed)
+        let inner = try scratch.secrets.decrypt(sealed)
         #expect(Data(base64Encoded: inner)?.first == 0x30)
     }
 
@@ -177,6 +177,23 @@ import Testing
                 == "Unable to parse configuration key 'Tentacle.Security.SecretFormat' as a 'SecretFormat'. "
                 + "Value was 'rot13'."
         )
+    }
+
+    @Test("what a newer stock agent has sealed stays in its form, without a word about it in the file")
+    func sealedByNewerAgent() throws {
+        let scratch = try Scratch()
+        defer { scratch.remove() }
+        var configuration = try self.configuration(scratch)
+        let secrets = SecretProtection(host: scratch.host, configurationPath: configuration.path)
+        configuration.set(.proxyPassword, try secrets.encrypt("s3cret!", form: .versioned))
+        #expect(try configuration.secret(.proxyPassword) == "s3cret!")
+        #expect(configuration.machineKeyFiles == [scratch.path + "/machinekey.v1"])
+        try configuration.setIdentity(try TLSIdentity.generate())
+        #expect(configuration.text(.certificate)?.hasPrefix("$OctopusMachineKeyV1$") == true)
+        #expect(configuration.text(.secretForm) == nil)
+        try configuration.setSecretForm(.legacy)
+        #expect(try configuration.secretForm() == .legacy && configuration.machineKeyFiles.isEmpty)
+        #expect(configuration.text(.proxyPassword) == "MV+cOX5JK2ZBY5jKjyREmg==")
     }
 
     @Test("proxies with their protected password")

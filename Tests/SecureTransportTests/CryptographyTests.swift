@@ -46,6 +46,25 @@ import Testing
         #expect(throws: OpenSSLError.self) { try Cryptography.decryptAESCBC([], key: block, iv: block) }
     }
 
+    @Test("AES-256-GCM opens what it sealed, with the same key and associated data only", arguments: [0, 1, 16, 33])
+    func authenticated(count: Int) throws {
+        let key = try Cryptography.randomBytes(32)
+        let plain = [UInt8](repeating: 7, count: count)
+        let sealed = try Cryptography.sealAESGCM(plain, key: key, associatedData: [1, 2])
+        #expect(sealed.count == 12 + count + 16)
+        #expect(try Cryptography.openAESGCM(sealed, key: key, associatedData: [1, 2]) == plain)
+        for index in sealed.indices {
+            var altered = sealed
+            altered[index] ^= 0x80
+            #expect(throws: OpenSSLError.self) {
+                try Cryptography.openAESGCM(altered, key: key, associatedData: [1, 2])
+            }
+        }
+        #expect(throws: OpenSSLError.self) { try Cryptography.openAESGCM(sealed, key: key, associatedData: [1]) }
+        #expect(throws: OpenSSLError.self) { try Cryptography.openAESGCM([], key: key, associatedData: []) }
+        #expect(throws: OpenSSLError.self) { try Cryptography.sealAESGCM(plain, key: [1], associatedData: []) }
+    }
+
     @Test("PBKDF2-HMAC-SHA1 agrees with RFC 6070")
     func keyDerivation() throws {
         let key = try Cryptography.pbkdf2SHA1(

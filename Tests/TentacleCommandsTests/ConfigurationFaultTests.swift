@@ -277,7 +277,7 @@ struct ConfigurationFaultTests {
         let files = [
             "tmp", "etc", "etc/octopus", "etc/octopus/machinekey", "machine", "machine/machinekey", "machine/Tentacle",
             "machine/Tentacle/Instances", "machine/Tentacle/Instances/tentacle.config", "instance",
-            "instance/t.config", "apps", "apps/deep", "in.pfx",
+            "instance/t.config", "instance/machinekey.v1", "apps", "apps/deep", "in.pfx",
             "out.pfx",
         ]
         return files.contains(name)

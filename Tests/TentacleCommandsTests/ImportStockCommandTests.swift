@@ -202,7 +202,7 @@ import Testing
             )
             let path = "etc/octopus/default/tentacle.config"
             try TentacleConfiguration.update(world.path + "/" + path, host: world.context.host) { configuration in
-                let secrets = SecretProtection(host: world.context.host)
+                let secrets = SecretProtection(host: world.context.host, configurationPath: configuration.path)
                 let sealed = try #require(configuration.text(.certificate))
                 configuration.set(.certificate, try secrets.encrypt(try secrets.decrypt(sealed), form: .versioned))
             }

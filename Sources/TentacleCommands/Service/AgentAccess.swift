@@ -58,9 +58,7 @@ struct AgentAccess {
         }
         let applications = configuration.applicationDirectory
         if Self.facts(of: host.absolute(applications)) != nil { self.give(applications, "application directory") }
-        if let key = SecretProtection(host: host).keyFile(neededFor: configuration.text(.certificate)) {
-            self.letRead(key)
-        }
+        for key in configuration.machineKeyFiles { self.letRead(key) }
     }
 
     private mutating func giveHome(_ home: String) {
