@@ -95,17 +95,29 @@ package enum DurableFile {
 ///
 /// Registration stages the configuration *before* the server is told of this agent, so that a full disk or a missing
 /// permission is found out while nothing has happened yet. Dropped without `commit`, it leaves nothing behind.
+///
+/// A file of one's own in a directory that is somebody else's, and one that is a mount point (as containers have it), can
+/// only be written over, as the stock agent writes every file: a power cut in between can then leave half of it.
 package struct StagedFile: ~Copyable {
-    private let temporary: String
+    private let bytes: [UInt8]
+    /// Beside the target; nil where nothing may be put there.
+    private let temporary: String?
     private let target: String
     private var isCommitted = false
 
     package init(_ bytes: [UInt8], for path: String, mode: UInt32) throws(ConfigurationError) {
         // A symbolic link stays one: what it points to is replaced.
         let target = Self.resolvingLinks(path)
+        self.bytes = bytes
+        self.target = target
         let temporary = "\(target).\(getpid()).\(UInt32.random(in: 0 ... .max)).new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw .system("Could not write '\(path)'", errno) }
+        guard descriptor >= 0 else {
+            let failure = ConfigurationError.system("Could not write '\(path)'", errno)
+            guard failure.code == .permission, access(target, W_OK) == 0 else { throw failure }
+            self.temporary = nil
+            return
+        }
         defer { close(descriptor) }
         do throws(ConfigurationError) {
             try Self.applyOwnerAndMode(of: target, otherwise: mode, to: descriptor)
@@ -115,11 +127,14 @@ package struct StagedFile: ~Copyable {
             throw error
         }
         self.temporary = temporary
-        self.target = target
     }
 
     package consuming func commit() throws(ConfigurationError) {
-        guard rename(self.temporary, self.target) == 0 else { throw .system("Could not write '\(self.target)'", errno) }
+        guard let temporary = self.temporary else { return try self.overwrite() }
+        guard rename(temporary, self.target) == 0 else {
+            guard errno == EBUSY else { throw .system("Could not write '\(self.target)'", errno) }
+            return try self.overwrite()
+        }
         self.isCommitted = true
         let directory = open(FilePathText.directory(of: self.target), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { return }
@@ -127,8 +142,18 @@ package struct StagedFile: ~Copyable {
         close(directory)
     }
 
+    private func overwrite() throws(ConfigurationError) {
+        let descriptor = open(self.target, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { throw .system("Could not write '\(self.target)'", errno) }
+        defer { close(descriptor) }
+        try Self.writeAll(self.bytes, to: descriptor, path: self.target)
+        guard ftruncate(descriptor, self.bytes.count) == 0, fsync(descriptor) == 0 else {
+            throw .system("Could not write '\(self.target)'", errno)
+        }
+    }
+
     deinit {
-        if !self.isCommitted { unlink(self.temporary) }
+        if !self.isCommitted, let temporary = self.temporary { unlink(temporary) }
     }
 
     static func resolvingLinks(_ path: String) -> String {
