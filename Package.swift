@@ -259,7 +259,7 @@ let package = Package(
             ]
         ),
         tests("ArchitectureTests", ["ProcessTesting"]),
-        tests("IntegrationTests", ["ProcessTesting"]),
+        tests("IntegrationTests", ["ProcessTesting", "SecureTransport"]),
     ]
 )
 

@@ -154,7 +154,11 @@ public final class HalibutClient: Sendable {
     // MARK: Listening services
 
     private func dial(_ call: OutgoingCall) async throws -> PollingQueues.Answer {
-        var attempts = ConnectAttempts(endPoint: call.endPointDocument, now: .now)
+        var attempts = ConnectAttempts(
+            endPoint: call.endPointDocument,
+            retriesUnexpectedCertificate: call.endPoint.retriesUnexpectedCertificate,
+            now: .now
+        )
         while true {
             let failure: AttemptFailure
             switch await self.attempt(call) {

@@ -16,6 +16,11 @@ public struct ServiceEndPoint: Hashable, Sendable, CustomStringConvertible {
     public var retryCountLimit = 5
     /// No new attempt after this much time.
     public var connectionErrorRetryTimeout: Duration = .seconds(300)
+    /// Whether one unexpected certificate of a listening service is worth another attempt after the pause.
+    ///
+    /// A service that is changing its certificate learns from the refusal and shows the other one then; see
+    /// ``ServiceIdentity``. Nothing but the handshake has happened by then. Off by default, as upstream never tries again.
+    public var retriesUnexpectedCertificate = false
     /// Limit for the TCP connection of one attempt.
     public var tcpClientConnectTimeout: Duration = .seconds(60)
     /// The HTTP proxy through which a listening service is dialled, and never told to it.

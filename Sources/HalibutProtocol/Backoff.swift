@@ -73,9 +73,17 @@ package struct ConnectAttempts: Sendable {
     private let deadline: ContinuousClock.Instant
     private var failures = 0
     private var pooledFailures = 0
+    private var mayMeetUnexpectedCertificate: Bool
 
-    package init(endPoint: EndPointDocument, role: Role = .client, now: ContinuousClock.Instant) {
+    /// With `retriesUnexpectedCertificate` one unexpected certificate of the listener is worth another attempt.
+    package init(
+        endPoint: EndPointDocument,
+        role: Role = .client,
+        retriesUnexpectedCertificate: Bool = false,
+        now: ContinuousClock.Instant
+    ) {
         self.role = role
+        self.mayMeetUnexpectedCertificate = retriesUnexpectedCertificate
         self.countLimit = max(1, Int(endPoint.retryCountLimit))
         self.pause = endPoint.retryListeningSleepInterval
         self.deadline = now + endPoint.connectionErrorRetryTimeout
@@ -85,16 +93,20 @@ package struct ConnectAttempts: Sendable {
     package mutating func failed(_ failure: ConnectFailure, now: ContinuousClock.Instant) -> OnFailure {
         guard now < self.deadline else { return .giveUp }
         switch failure {
-        case .unexpectedCertificate, .handshakeFailed, .hostNotFound, .proxyMisconfigured, .cancelled: return .giveUp
-        case .connectionRefused where self.role == .pollingService: return .giveUp
+        case .unexpectedCertificate where self.mayMeetUnexpectedCertificate:
+            self.mayMeetUnexpectedCertificate = false
+            fallthrough
+        case .connectionRefused where self.role == .client, .proxyRefused, .other:
+            self.failures += 1
+            guard self.failures < self.countLimit else { return .giveUp }
+            return .retry(after: self.pause, clearPool: self.pooledFailures + self.failures == 2)
+        case .unexpectedCertificate, .connectionRefused, .handshakeFailed, .hostNotFound, .proxyMisconfigured,
+            .cancelled:
+            return .giveUp
         // Redial at once; it does not count.
         case .pooledConnection:
             self.pooledFailures += 1
             return .retry(after: .zero, clearPool: self.pooledFailures + self.failures == 2)
-        case .connectionRefused, .proxyRefused, .other:
-            self.failures += 1
-            guard self.failures < self.countLimit else { return .giveUp }
-            return .retry(after: self.pause, clearPool: self.pooledFailures + self.failures == 2)
         }
     }
 }

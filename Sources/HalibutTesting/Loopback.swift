@@ -45,6 +45,8 @@ extension HalibutConfiguration {
 /// A client and a listening service on the loopback interface.
 package struct ListeningPair: Sendable {
     package let service: EchoService
+    /// What the service shows; it may be changed.
+    package let identity: ServiceIdentity
     package let trust: TrustedPeers
     package let client: HalibutClient
     package let endPoint: ServiceEndPoint
@@ -62,12 +64,13 @@ package struct ListeningPair: Sendable {
         _ body: @Sendable (ListeningPair) async throws -> Result
     ) async throws -> Result {
         let service = EchoService()
+        let identity = ServiceIdentity(serviceIdentity)
         let trust = TrustedPeers([TestIdentities.client.thumbprint])
         let configuration = HalibutConfiguration(limits: limits, logger: logger, observer: observer)
         let listening = HalibutListener(
             host: "127.0.0.1",
             port: 0,
-            identity: serviceIdentity,
+            identity: identity,
             trust: trust,
             dispatcher: service,
             untrusted: untrusted,
@@ -79,7 +82,14 @@ package struct ListeningPair: Sendable {
             let port = try await listening.boundPort
             var endPoint = try ServiceEndPoint("https://127.0.0.1:\(port)", remoteThumbprint: thumbprint)
             endPoint.retryListeningSleepInterval = .milliseconds(10)
-            let pair = ListeningPair(service: service, trust: trust, client: client, endPoint: endPoint, port: port)
+            let pair = ListeningPair(
+                service: service,
+                identity: identity,
+                trust: trust,
+                client: client,
+                endPoint: endPoint,
+                port: port
+            )
             let result = await Swift.Result { try await body(pair) }
             await client.close()
             group.cancelAll()

@@ -221,6 +221,18 @@ struct BackoffTests {
         #expect((one.failed(failure, now: start) != .giveUp) == client)
         #expect((other.failed(failure, now: start) != .giveUp) == pollingService)
     }
+
+    @Test("one unexpected certificate may be worth another attempt after the pause, a second one is not")
+    func unexpectedCertificate() {
+        var document = EndPointDocument(baseURI: "https://agent:10933/", remoteThumbprint: nil)
+        document.retryListeningSleepInterval = .seconds(3)
+        var attempts = ConnectAttempts(endPoint: document, retriesUnexpectedCertificate: true, now: start)
+        #expect(attempts.failed(.unexpectedCertificate, now: start) == .retry(after: .seconds(3), clearPool: false))
+        #expect(attempts.failed(.unexpectedCertificate, now: start) == .giveUp)
+        document.retryCountLimit = 1
+        attempts = ConnectAttempts(endPoint: document, retriesUnexpectedCertificate: true, now: start)
+        #expect(attempts.failed(.unexpectedCertificate, now: start) == .giveUp)
+    }
 }
 
 @Suite("Idle connections")

@@ -26,9 +26,15 @@ struct CertificateRotationTests {
             return endPoint
         }
 
-        func call(_ identity: TLSIdentity) async throws {
+        func call(_ identity: TLSIdentity, retrying: Bool = false) async throws {
+            var endPoint = try endPoint(identity)
+            if retrying {
+                endPoint.retriesUnexpectedCertificate = true
+                // The listener must have seen the refusal by then: as long as in service.
+                endPoint.retryListeningSleepInterval = .seconds(1)
+            }
             let result = try await client.call(
-                endPoint(identity),
+                endPoint,
                 service: "IEchoService",
                 method: "SayHello",
                 parameters: [.string("x")]
@@ -112,6 +118,24 @@ struct CertificateRotationTests {
             }
             for _ in 0..<5 { try await pair.call(Self.new) }
             try await pair.taken.until { $0.contains(InformedPeer(thumbprint: Self.server.thumbprint)) }
+        }
+    }
+
+    @Test("listening: a server that tries once more loses no call, though nobody told us and calls come side by side")
+    func listeningByHandWithRetry() async throws {
+        try await Listening.with { pair in
+            pair.identity.change(to: Self.old, overlap: .init(next: Self.new))
+            try await pair.call(Self.old)
+            try await withThrowingDiscardingTaskGroup { group in
+                for _ in 0..<8 { group.addTask { try await pair.call(Self.new, retrying: true) } }
+            }
+            // And back, as after a mistake.
+            try await withThrowingDiscardingTaskGroup { group in
+                for _ in 0..<8 { group.addTask { try await pair.call(Self.old, retrying: true) } }
+            }
+            // Somebody else's certificate is none of the two.
+            let error = await #expect(throws: HalibutError.self) { try await pair.call(Self.server, retrying: true) }
+            #expect(error?.code == .unexpectedCertificate)
         }
     }
 

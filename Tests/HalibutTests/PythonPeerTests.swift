@@ -54,6 +54,27 @@ struct PythonPeerTests {
         }
     }
 
+    @Test("the peer, like upstream, does not try again at the other certificate: the call is lost, the next one is not")
+    func changedCertificate() async throws {
+        try await ListeningPair.with { pair in
+            try await withPeer { peer in
+                pair.trust.trust(try #require(Thumbprint(peer.thumbprint)))
+                func call(_ identity: TLSIdentity) async throws -> RunningProgram.Outcome {
+                    let options = ["--port", "\(pair.port)", "--thumbprint", "\(identity.thumbprint)"]
+                    return try await peer.start("call", options + ["IEchoService", "SayHello", "\"World\""]).outcome()
+                }
+                let next = TestIdentities.stranger
+                pair.identity.change(to: TestIdentities.service, overlap: .init(next: next))
+                #expect(try await call(TestIdentities.service).output == "World...\n")
+                // Told by hand: of the two certificates the listener shows the one that this address took last.
+                let lost = try await call(next)
+                #expect(lost.status != 0)
+                #expect(lost.errors.contains("\(TestIdentities.service.thumbprint)"))
+                for _ in 0..<2 { #expect(try await call(next).output == "World...\n") }
+            }
+        }
+    }
+
     @Test("our client calls the peer's listening service")
     func listeningClient() async throws {
         try await withPeer { peer in

@@ -68,6 +68,11 @@ final class AgentUnderTest: Sendable {
         try #require(line != nil, "the agent ended early: \(errors)")
     }
 
+    /// The next line of the daemon's output that contains `text`; nil when it has ended.
+    func line(containing text: String) async -> String? {
+        await running.withLock { $0 }?.line(containing: text)
+    }
+
     /// Ends the daemon with a signal and waits until it is gone.
     func end(signal: Int32) async {
         let program = running.withLock { $0 }

@@ -1,5 +1,6 @@
 import Foundation
 import ProcessTesting
+import SecureTransport
 import Testing
 
 /// The certificate of an agent is changed while a deployment runs on it.
@@ -43,6 +44,88 @@ import Testing
             try await agent.start()
             let last = try await server.finish(try await server.deploy("Short"))
             #expect(last.state == "Success", "\(last.log)")
+        }
+    }
+
+    @Test("a server that is told by hand, as in its portal, loses no call", arguments: AgentUnderTest.Style.allCases)
+    func toldByHand(style: AgentUnderTest.Style) async throws {
+        try await TentacleFixture.with { fixture in
+            let server = try await fixture.startServer()
+            let agent = try await fixture.startAgent("web01", style: style, of: server)
+            _ = try await server.createProject("Short", script: "echo short")
+            let before = try await server.finish(try await server.deploy("Short"))
+            #expect(before.state == "Success", "\(before.log)")
+            let output = try await fixture.succeed(
+                "tentacle",
+                ["new-certificate", "--overlap", "--instance", agent.name]
+            )
+            let next = try #require(output.firstMatch(of: #/[0-9A-F]{40}/#)?.output)
+            #expect(await agent.line(containing: "0 of 1 trusted servers know the new one") != nil)
+            let machines = try await server.get("/api/Spaces-1/machines/all")
+            var machine = try #require(machines.first)
+            machine["Endpoint"]?["Thumbprint"] = .string(String(next))
+            let id = try #require(machine["Id"]?.text)
+            try await server.put("/api/Spaces-1/machines/\(id)", machine)
+            let after = try await server.finish(try await server.deploy("Short"))
+            #expect(after.state == "Success", "\(after.log)")
+            #expect(!after.log.contains("unexpected security certificate"), "\(after.log)")
+        }
+    }
+
+    @Test(
+        "a server changes its certificate: both are trusted, then the old one no more, and the agent runs on",
+        arguments: AgentUnderTest.Style.allCases
+    )
+    func serversCertificate(style: AgentUnderTest.Style) async throws {
+        try await TentacleFixture.with { fixture in
+            var server = try await fixture.startServer()
+            let agent = try await fixture.startAgent("web01", style: style, of: server)
+            let process = agent.processIdentifier
+            _ = try await server.createProject("Short", script: "echo short")
+            func deploy() async throws -> (state: String, log: String) {
+                try await server.finish(try await server.deploy("Short"))
+            }
+            let certificate = fixture.serverData.appending(path: "server-identity.pem")
+            let (kept, fresh) = (certificate.appendingPathExtension("old"), certificate.appendingPathExtension("next"))
+            let old = try TLSIdentity(pem: String(contentsOf: certificate, encoding: .utf8))
+            let new = try TLSIdentity.generate(commonName: "Octopus Server")
+            try new.pem(includingPrivateKey: true).write(to: fresh, atomically: true, encoding: .utf8)
+            let change = [
+                "update-trust", "--instance", agent.name, "--oldThumbprint", "\(old.thumbprint)",
+                "--newThumbprint", "\(new.thumbprint)",
+            ]
+            try await fixture.succeed("tentacle", change + ["--overlap"])
+            #expect(
+                await agent.line(containing: "will trust Octopus Servers with the thumbprint: \(new.thumbprint)") != nil
+            )
+            let with = try await deploy()
+            #expect(with.state == "Success", "\(with.log)")
+            server = try await fixture.restart(server) {
+                try FileManager.default.moveItem(at: certificate, to: kept)
+                try FileManager.default.moveItem(at: fresh, to: certificate)
+            }
+            let changed = try await deploy()
+            #expect(changed.state == "Success", "\(changed.log)")
+            try await fixture.succeed("tentacle", change)
+            #expect(await agent.line(containing: "no longer that have the thumbprint: \(old.thumbprint)") != nil)
+            let without = try await deploy()
+            #expect(without.state == "Success", "\(without.log)")
+            // The old certificate comes back: whoever has it is nobody any more.
+            server = try await fixture.restart(server) {
+                try FileManager.default.removeItem(at: certificate)
+                try FileManager.default.moveItem(at: kept, to: certificate)
+            }
+            let task = try await server.deploy("Short")
+            let refusal =
+                style == .listening
+                ? "'\(old.thumbprint)' which is not in the list of thumbprints that we trust"
+                : "presented an unexpected security certificate"
+            #expect(await agent.line(containing: refusal) != nil)
+            // The server does not give up for minutes.
+            #expect(try await server.get("/api/tasks/\(task)")["State"]?.text == "Executing")
+            try await server.post("/api/tasks/\(task)/cancel", .null)
+            #expect(agent.processIdentifier == process)
+            #expect(process.map { kill($0, 0) } == 0)
         }
     }
 }

@@ -36,6 +36,11 @@ struct ServerUnderTest: Sendable {
         try await call("POST", path, body)
     }
 
+    @discardableResult
+    func put(_ path: String, _ body: JSON) async throws -> JSON {
+        try await call("PUT", path, body)
+    }
+
     /// A response that is text, whatever its status.
     func text(_ path: String) async throws -> String {
         try await curl(["-H", "X-Octopus-ApiKey: \(key)", address + path])
@@ -68,7 +73,7 @@ struct ServerUnderTest: Sendable {
                 ],
             ]
         ]
-        try await call("PUT", path, process)
+        try await put(path, process)
         return id
     }
 

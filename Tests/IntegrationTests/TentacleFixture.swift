@@ -62,21 +62,36 @@ final class TentacleFixture: Sendable {
         return running
     }
 
+    /// Where the server keeps its data, its certificate among them.
+    var serverData: URL { folder.appending(path: "server") }
+
     /// Starts a server with an environment `Test`.
     func startServer() async throws -> ServerUnderTest {
+        let server = try await startServer(http: "127.0.0.1:0", pollingPort: 0)
+        try await server.post("/api/Spaces-1/environments", ["Name": "Test"])
+        return server
+    }
+
+    /// Ends a server and starts another one with its data and its ports.
+    func restart(_ server: ServerUnderTest, betweenTheTwo: () throws -> Void) async throws -> ServerUnderTest {
+        server.program.send(signal: SIGTERM)
+        await server.program.exited()
+        try betweenTheTwo()
+        return try await startServer(
+            http: String(server.address.trimmingPrefix("http://")),
+            pollingPort: server.pollingPort
+        )
+    }
+
+    private func startServer(http: String, pollingPort: Int) async throws -> ServerUnderTest {
         let program = try start(
             "tentacle-server",
-            [
-                "run", "--data", folder.appending(path: "server").path, "--http", "127.0.0.1:0", "--polling",
-                "127.0.0.1:0",
-            ]
+            ["run", "--data", serverData.path, "--http", http, "--polling", "127.0.0.1:\(pollingPort)"]
         )
         let line = try #require(await program.errorLine(containing: "\"httpUrl\""), "the server ended early")
         // A log line with the object as metadata.
         let json = try #require(line.firstMatch(of: #/\{.*\}/#)?.output)
-        let server = try ServerUnderTest(ready: Data(json.utf8), program: program)
-        try await server.post("/api/Spaces-1/environments", ["Name": "Test"])
-        return server
+        return try ServerUnderTest(ready: Data(json.utf8), program: program)
     }
 
     /// Creates, configures and registers an agent, and starts it.

@@ -98,7 +98,9 @@ package final class HalibutGateway: TentacleGateway, AgentDirectory {
         _ body: (RemoteService) async throws -> Result
     ) async throws -> Result {
         do {
-            let address = try ServiceEndPoint(endpoint.uri, remoteThumbprint: Thumbprint(endpoint.thumbprint))
+            var address = try ServiceEndPoint(endpoint.uri, remoteThumbprint: Thumbprint(endpoint.thumbprint))
+            // An agent whose certificate is being changed shows the other one then: no call is lost over it.
+            address.retriesUnexpectedCertificate = true
             return try await body(RemoteService(service, at: address, client: client))
         } catch let error as HalibutError {
             throw TentacleCallError(error)
