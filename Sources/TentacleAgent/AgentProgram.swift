@@ -22,6 +22,8 @@ package enum AgentProgram {
 
     /// Runs the agent until it is told to stop; returns the exit code of tentacle-cli.md 1.4.
     package static func main(_ arguments: [String]) async -> Int32 {
+        // From the first moment on: by default the signal ends a process.
+        let reloads = await UnixSignalsSequence(trapping: .sighup)
         let host = HostFiles.current()
         let threshold = LogLevel(named: host.environment[LogLevel.variable])
         // Until there is a home directory.
@@ -44,7 +46,7 @@ package enum AgentProgram {
                 )
             }
             file.settle()
-            try await run(settings, arguments, host, file)
+            try await run(settings, arguments, host, file, reloads)
             return 0
         } catch {
             let failure = AgentFailure(error)
@@ -60,7 +62,8 @@ package enum AgentProgram {
         _ settings: AgentSettings,
         _ arguments: AgentArguments,
         _ host: HostFiles,
-        _ file: OperationLog
+        _ file: OperationLog,
+        _ reloads: UnixSignalsSequence
     ) async throws {
         let isInJournal = JournalLogHandler.isJournalStream(STDERR_FILENO, environment: host.environment)
         // What goes to the journal with its fields does not go there a second time as text.
@@ -81,7 +84,7 @@ package enum AgentProgram {
             host: host,
             eventLoops: eventLoops,
             logger: logger
-        ).make()
+        ).make(reloads: reloads)
         if arguments.isInteractive { services.append(ConsoleHost(logger: logger)) }
         var configuration = ServiceGroupConfiguration(
             services: services.map {

@@ -10,6 +10,7 @@ import NIOPosix
 import ScriptExecution
 import SecureTransport
 import ServiceLifecycle
+import UnixSignals
 
 /// All long-lived parts of one agent, put together from its settings.
 struct AgentServices {
@@ -37,7 +38,9 @@ struct AgentServices {
     }
 
     /// In order of start; stopped in reverse.
-    func make() throws -> [any Service] {
+    ///
+    /// Each of `reloads` asks to read the configuration again.
+    func make(reloads: UnixSignalsSequence) throws -> [any Service] {
         let home = settings.homeDirectory ?? host.currentDirectory
         let workspaces = ScriptWorkspaces(homeDirectory: home, encrypt: CalamariFile.encrypt)
         let scripts = ScriptService(
@@ -54,8 +57,10 @@ struct AgentServices {
             scripts: scripts,
             files: FileTransfer(homeDirectory: settings.homeDirectory, makeDigest: { SHA1Digest() })
         )
+        let switches = TransportSwitches(environment: host.environment)
+        for warning in switches.warnings { logger.warning("\(warning)") }
         let halibut = HalibutConfiguration(
-            limits: TransportSwitches(environment: host.environment).limits,
+            limits: switches.limits,
             spool: try makeSpool(home: home),
             eventLoopGroup: eventLoops,
             logger: logger
@@ -78,7 +83,7 @@ struct AgentServices {
         rotation.reload()
         if let listener { services.append(BackgroundService("listener") { try await listener.run() }) }
         let (rotation, eventLoops) = (rotation, eventLoops)
-        services.append(BackgroundService("certificates") { try await rotation.run(on: eventLoops) })
+        services.append(BackgroundService("certificates") { try await rotation.run(on: eventLoops, requests: reloads) })
         services.append(announcement(listener))
         if let home = settings.homeDirectory {
             services.append(BackgroundService("heartbeat") { try await Heartbeat(directory: home).run() })

@@ -4,10 +4,11 @@ import Logging
 import NIOCore
 import SecureTransport
 import Synchronization
+import UnixSignals
 
 /// Keeps a running agent's certificates and trust as the configuration file has them (docs/certificate-rotation.md).
 ///
-/// Only that: everything else in the file is read at the start.
+/// Only that: everything else in the file is read at the start. The file is read again when it changes, and at SIGHUP.
 final class CertificateRotation: Sendable {
     /// What connections show.
     let identity: ServiceIdentity
@@ -19,7 +20,8 @@ final class CertificateRotation: Sendable {
         var failure: String?
     }
 
-    private let path: String
+    private let settings: AgentSettings
+    private var path: String { settings.instance.configurationPath }
     private let host: HostFiles
     private let logger: Logger
     private let pollers = Mutex<[PollingContact: PollingService]>([:])
@@ -28,7 +30,7 @@ final class CertificateRotation: Sendable {
 
     init(settings: AgentSettings, identity present: TLSIdentity, host: HostFiles, logger: Logger) {
         let (taken, take) = AsyncStream.makeStream(of: InformedPeer.self, bufferingPolicy: .bufferingNewest(64))
-        path = settings.instance.configurationPath
+        self.settings = settings
         self.host = host
         self.logger = logger
         self.taken = taken
@@ -42,9 +44,12 @@ final class CertificateRotation: Sendable {
         pollers.withLock { $0[contact] = service }
     }
 
-    /// Follows the file until the task is cancelled.
-    func run(on eventLoops: any EventLoopGroup) async throws {
+    /// Follows the file until the task is cancelled; `requests` ask to read it in between.
+    func run(on eventLoops: any EventLoopGroup, requests: UnixSignalsSequence) async throws {
         try await withThrowingDiscardingTaskGroup { group in
+            group.addTask {
+                for await _ in requests { self.reloadOnRequest() }
+            }
             group.addTask {
                 for await peer in self.taken { self.remember(peer) }
             }
@@ -55,18 +60,39 @@ final class CertificateRotation: Sendable {
                     return
                 } catch {
                     self.logger.warning(
-                        "The configuration file cannot be watched (\(error)): after a change of certificates restart the agent"
+                        "The configuration file cannot be watched (\(error)): after a change of certificates send SIGHUP"
                     )
                 }
             }
         }
     }
 
-    /// Reads the file; one that cannot be read changes nothing.
-    func reload() {
+    /// Reads the file because somebody asked, and says what of it has to wait for the next start.
+    private func reloadOnRequest() {
+        logger.info("The configuration is being read again (SIGHUP)")
+        // Who asks wants to hear of a failure, though it was said before.
+        state.withLock { $0.failure = nil }
+        guard let configuration = reload() else { return }
         do {
-            try apply(try TentacleConfiguration.effective(from: path, host: host))
+            let now = try configuration.settings(of: settings.instance)
+            let waiting = SettingsChange.waitingForRestart(from: settings, to: now, host: host)
+            guard waiting.isEmpty else {
+                return logger.warning("Changes that need a restart of the agent: \(waiting.joined(separator: ", "))")
+            }
+            logger.info("The configuration is in effect")
+        } catch {
+            logger.warning("The agent could not be started with the configuration as it is now: \(error)")
+        }
+    }
+
+    /// Reads the file; one that cannot be read changes nothing.
+    @discardableResult
+    func reload() -> TentacleConfiguration? {
+        do {
+            let configuration = try TentacleConfiguration.effective(from: path, host: host)
+            try apply(configuration)
             state.withLock { $0.failure = nil }
+            return configuration
         } catch {
             let failure = "\(error)"
             let isNew = state.withLock { state in
@@ -76,6 +102,7 @@ final class CertificateRotation: Sendable {
             if isNew {
                 logger.warning("The configuration file has changed and cannot be read; going on as before: \(failure)")
             }
+            return nil
         }
     }
 

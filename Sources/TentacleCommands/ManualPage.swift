@@ -28,6 +28,16 @@ struct ManualPage {
             "OCTOPUS_CONTRIBUTE_ENV_SETTINGS",
             "With true, TENTACLE_SERVICE_PORT and its like, or a .env file, stand in front of the configuration file."
         ),
+        ("TentaclePollingConnectionCount", "Connections to each polled server, in front of the configured number."),
+        (
+            "TentacleTcpKeepAliveEnabled, TentacleUseTcpNoDelay",
+            "With false, the agent's connections go without TCP keep-alive, or wait for more to send. Default to true."
+        ),
+        (
+            "TentacleEnableDataStreamLengthChecks, TentacleUseAsyncListener",
+            "Switches of other agents without effect here: the length of data streams is always checked, and there is one "
+                + "kind of listener."
+        ),
         ("TENTACLE_LAUNCHER", "The program that starts scripts. Defaults to tentacle-launcher beside the program."),
         ("NO_COLOR", "When it is set and not empty, nothing is coloured."),
     ]

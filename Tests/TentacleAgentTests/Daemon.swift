@@ -14,6 +14,7 @@ struct Daemon {
     let endPoint: ServiceEndPoint
     let home: URL
     let agentThumbprint: Thumbprint
+    let program: RunningProgram
 
     /// Shared by all tests: making an RSA key takes a while.
     static let serverIdentity = Result { try TLSIdentity.generate(commonName: "Octopus Server") }
@@ -54,7 +55,8 @@ struct Daemon {
                 client: client,
                 endPoint: try ServiceEndPoint("https://localhost:\(bound)/", remoteThumbprint: agent.thumbprint),
                 home: folder,
-                agentThumbprint: agent.thumbprint
+                agentThumbprint: agent.thumbprint,
+                program: program
             )
             let result: Result<Void, any Error>
             do { result = .success(try await body(daemon)) } catch { result = .failure(error) }

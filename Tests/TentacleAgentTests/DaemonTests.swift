@@ -499,6 +499,47 @@ import Testing
         if status == 1 { #expect(ended.errors.split(separator: "\n").count == 1) }
     }
 
+    @Test("SIGHUP reads the configuration again, says what needs a restart, and ends nothing")
+    func hangUp() async throws {
+        let ended = try await Daemon.with { daemon in
+            let program = daemon.program
+            program.send(signal: SIGHUP)
+            #expect(await program.line(containing: "The configuration is in effect") != nil)
+            let path = daemon.home.appending(path: "tentacle.config").path
+            try TentacleConfiguration.update(path, host: .current()) { configuration in
+                configuration.set(.port, 10_999)
+                configuration.set(.proxyUseDefault, false)
+                configuration.set(.proxyHost, "proxy.example")
+                try configuration.setSecret(.proxyPassword, "hunter2")
+                let trusted = try configuration.trustedServers()
+                configuration.setTrustedServers(trusted + [Self.polled])
+            }
+            program.send(signal: SIGHUP)
+            let line = try #require(await program.line(containing: "Changes that need a restart"))
+            #expect(line.hasSuffix(": port, polled servers, proxy"))
+            try "<octopus-settings>".write(toFile: path, atomically: true, encoding: .utf8)
+            // Once because it has changed, once because it was asked for.
+            #expect(await program.line(containing: "cannot be read; going on as before") != nil)
+            program.send(signal: SIGHUP)
+            #expect(await program.line(containing: "being read again (SIGHUP)") != nil)
+            #expect(await program.line(containing: "cannot be read; going on as before") != nil)
+            _ = try await daemon.client.call(
+                daemon.endPoint,
+                service: "ICapabilitiesServiceV2",
+                method: "GetCapabilities"
+            )
+        }
+        #expect(ended.status == 0)
+        #expect(!ended.output.contains("hunter2"))
+    }
+
+    private static let polled = TrustedServer(
+        thumbprint: String(repeating: "A", count: 40),
+        communicationStyle: .polling,
+        address: "https://polled.example:10943/",
+        subscriptionID: "poll://abcdefghij0123456789/"
+    )
+
     @Test("a caller that is not trusted gets no answer")
     func untrusted() async throws {
         try await Daemon.with { daemon in
