@@ -26,9 +26,11 @@ extension TLSIdentity {
 
     /// Writes certificate and key as PKCS#12, with an empty password unless told otherwise (tentacle-cli.md 8.2).
     ///
+    /// Nil is no password at all, from which the old ciphers and the MAC derive other keys than from an empty one.
+    ///
     /// - Throws: ``OpenSSLError`` when libcrypto fails.
     public func pkcs12(
-        password: String = "",
+        password: String? = "",
         encryption: PKCS12Encryption = .aes256
     ) throws(OpenSSLError) -> [UInt8] {
         let certificate = try makeCertificate()
@@ -99,9 +101,16 @@ package struct PKCS12Contents: Sendable {
         var pkey: OpaquePointer?
         var x509: OpaquePointer?
         var others: OpaquePointer?
-        guard unsafe PKCS12_parse(file, password, &pkey, &x509, &others) == 1 else {
-            throw OpenSSLError("open the PKCS#12 file (is the password right?)")
+        let hasMAC = unsafe PKCS12_mac_present(file) == 1
+        // Only the MAC tells libcrypto which password is meant, the empty one or none: without one it takes none. A file
+        // whose MAC is left out, which .NET reads as well, is tried without a password, and then gets a MAC of the given one.
+        var isOpen = hasMAC || password.isEmpty
+        isOpen = unsafe isOpen && PKCS12_parse(file, password, &pkey, &x509, &others) == 1
+        if !isOpen, !hasMAC {
+            isOpen = unsafe PKCS12_set_mac(file, password, -1, nil, 0, 1, EVP_sha256()) == 1
+            isOpen = unsafe isOpen && PKCS12_parse(file, password, &pkey, &x509, &others) == 1
         }
+        guard isOpen else { throw OpenSSLError("open the PKCS#12 file (is the password right?)") }
         defer { unsafe c_certificates_free(others) }
         let key = unsafe pkey.map { unsafe PrivateKey(owning: $0) }
         let certificate = unsafe x509.map { unsafe Certificate(owning: $0) }

@@ -84,7 +84,10 @@ import Testing
         arguments: [
             ([], ""), ([], "secret"), (["-legacy"], ""), (["-legacy"], "secret"), (tripleDES, ""),
             (tripleDES, "secret"),
-            (["-certpbe", "NONE", "-keypbe", "NONE", "-nomac"], ""),
+            (["-macalg", "SHA1"], ""), (["-macalg", "SHA512"], "secret"),
+            // Without a MAC nothing but the decryption tells a wrong password: as .NET, we read them.
+            (["-certpbe", "NONE", "-keypbe", "NONE", "-nomac"], ""), (["-nomac"], ""), (["-nomac"], "secret"),
+            (tripleDES + ["-nomac"], ""), (tripleDES + ["-nomac"], "secret"), (["-legacy", "-nomac"], ""),
         ] as [([String], String)]
     )
     func foreign(options: [String], password: String) async throws {
@@ -100,6 +103,52 @@ import Testing
             )
             let bytes = [UInt8](try Data(contentsOf: folder.appending(path: "c.pfx")))
             #expect(try TLSIdentity(pkcs12: bytes, password: password).thumbprint == identity.thumbprint)
+        }
+    }
+
+    @Test(
+        "no password and an empty one are the same to the reader",
+        arguments: [TLSIdentity.PKCS12Encryption.aes256, .tripleDES]
+    )
+    func noPassword(encryption: TLSIdentity.PKCS12Encryption) throws {
+        let identity = try Identities.agent.get()
+        for password in [nil, ""] as [String?] {
+            let file = try identity.pkcs12(password: password, encryption: encryption)
+            #expect(try TLSIdentity(pkcs12: file).thumbprint == identity.thumbprint)
+            #expect(throws: OpenSSLError.self) { try TLSIdentity(pkcs12: file, password: "x") }
+        }
+    }
+
+    @Test("long RSA keys are as good as any")
+    func longKey() async throws {
+        try await withScratchDirectory { folder in
+            try await OpenSSLCommand.run(
+                ["req", "-x509", "-nodes", "-subj", "/CN=x", "-newkey", "rsa:4096"]
+                    + ["-keyout", "k.pem", "-out", "c.pem"],
+                in: folder
+            )
+            let pem = try ["c.pem", "k.pem"].map { try String(contentsOf: folder.appending(path: $0), encoding: .utf8) }
+            let identity = try TLSIdentity(pem: pem.joined())
+            #expect(try identity.rsaKeyBits() == 4096)
+            #expect(try TLSIdentity(pkcs12: identity.pkcs12()) == identity)
+        }
+    }
+
+    @Test("a damaged file is an error wherever the damage is, and says what was attempted")
+    func damaged() throws {
+        let identity = try Identities.agent.get()
+        let file = try identity.pkcs12(password: "secret")
+        for position in stride(from: 0, to: file.count, by: 13) {
+            var flipped = file
+            flipped[position] ^= 0x10
+            for bytes in [flipped, Array(file.prefix(position))] {
+                do throws(OpenSSLError) {
+                    // Names and other attributes nobody needs.
+                    #expect(try TLSIdentity(pkcs12: bytes, password: "secret") == identity)
+                } catch {
+                    #expect(error.description.contains("the PKCS#12 file"), "\(position): \(error)")
+                }
+            }
         }
     }
 

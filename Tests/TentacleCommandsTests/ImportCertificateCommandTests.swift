@@ -249,30 +249,49 @@ import Testing
         }
     }
 
+    /// Imports a certificate with a key of this kind.
+    private static func importKey(_ world: TestWorld, _ kind: [String]) async throws -> TestWorld.Outcome {
+        try await world.openssl(
+            ["req", "-x509", "-nodes", "-subj", "/CN=x", "-keyout", "k.pem", "-out", "c.pem", "-newkey"] + kind
+        )
+        try await world.makeArchive("-in", "c.pem", "-inkey", "k.pem")
+        return world.run("import-certificate", "-f", "c.pfx")
+    }
+
     @Test(
-        "keys that are short or of another kind are imported with a warning",
-        arguments: [
-            (
-                ["rsa:1024"],
-                "The imported certificate's private key is smaller than the currently-recommended bit length; generating a "
-                    + "new key for the tentacle is advised."
-            ),
-            (
-                ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
-                "The imported certificate's private key is not an RSA key, and Octopus Servers only know those; generating a "
-                    + "new key for the tentacle is advised."
-            ),
-        ] as [([String], String)]
+        "a short key is imported with a warning, a long one without",
+        arguments: [("rsa:1024", true), ("rsa:4096", false)]
     )
-    func weakKeys(key: [String], warning: String) async throws {
+    func keyLengths(key: String, isShort: Bool) async throws {
         try await Self.with { world, _ in
-            try await world.openssl(
-                ["req", "-x509", "-nodes", "-subj", "/CN=x", "-keyout", "k.pem", "-out", "c.pem", "-newkey"] + key
-            )
-            try await world.makeArchive("-in", "c.pem", "-inkey", "k.pem")
-            let outcome = world.run("import-certificate", "-f", "c.pfx")
+            let outcome = try await Self.importKey(world, [key])
             let identity = try #require(try world.configuration().identity())
-            #expect(outcome == .init(exitCode: 0, output: warning + "\n" + Self.success(identity), errors: ""))
+            let warning =
+                isShort
+                ? "The imported certificate's private key is smaller than the currently-recommended bit length; "
+                    + "generating a new key for the tentacle is advised.\n" : ""
+            #expect(outcome == .init(exitCode: 0, output: warning + Self.success(identity), errors: ""))
+        }
+    }
+
+    @Test(
+        "a key that is not RSA is refused, as no real server could talk to the agent",
+        arguments: [["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], ["ed25519"]]
+    )
+    func otherKeys(kind: [String]) async throws {
+        try await Self.with { world, _ in
+            let before = try world.text("home/x.config")
+            #expect(
+                try await Self.importKey(world, kind)
+                    == .init(
+                        exitCode: 1,
+                        output: "",
+                        errors: "The private key of the certificate (c.pfx) is not an RSA key, and Octopus Servers "
+                            + "only know those. Import a certificate with an RSA key, or make one with "
+                            + "new-certificate.\n"
+                    )
+            )
+            #expect(try world.text("home/x.config") == before)
         }
     }
 }

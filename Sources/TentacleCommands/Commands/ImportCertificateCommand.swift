@@ -63,7 +63,12 @@ package struct ImportCertificateCommand: TentacleCommand {
                         + "key. Please make sure the private key is included in your X509 certificate file and try again."
             )
         }
-        let keyBits = try identity.rsaKeyBits()
+        guard let keyBits = try identity.rsaKeyBits() else {
+            throw CommandError(
+                "The private key of the certificate (\(archive.name)) is not an RSA key, and Octopus Servers only know those. "
+                    + "Import a certificate with an RSA key, or make one with new-certificate."
+            )
+        }
         try TentacleConfiguration.update(instance.configurationPath, host: context.host) {
             try $0.setIdentity(identity)
         }
@@ -130,11 +135,7 @@ package struct ImportCertificateCommand: TentacleCommand {
         }
     }
 
-    private static func warning(keyBits: Int?) -> String? {
-        guard let keyBits else {
-            return "The imported certificate's private key is not an RSA key, and Octopus Servers only know those; "
-                + "generating a new key for the tentacle is advised."
-        }
+    private static func warning(keyBits: Int) -> String? {
         guard keyBits < Self.recommendedKeyBits else { return nil }
         return "The imported certificate's private key is smaller than the currently-recommended bit length; "
             + "generating a new key for the tentacle is advised."
