@@ -76,7 +76,9 @@ package struct EnvironmentSettings: Sendable {
     }
 
     /// `KEY=VALUE`, comments and blank lines; keys of other programs are left alone.
-    private static func parse(_ bytes: [UInt8], path: String) throws(ConfigurationError) -> [String: String] {
+    ///
+    /// - Throws: ``ConfigurationError`` that names the first line of another form, or says that it is no text.
+    package static func parse(_ bytes: [UInt8], path: String) throws(ConfigurationError) -> [String: String] {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw ConfigurationError(.format, "The file '\(path)' is not UTF-8 text.")
         }

@@ -10,13 +10,33 @@ package struct InstanceRegistry: Sendable {
 
     package var directory: String { self.host.machineConfigurationHome + "/Tentacle/Instances" }
 
-    private struct IndexEntry: Decodable {
-        var name: String
-        var configurationFilePath: String
+    /// What an index file says (spec 5.1).
+    package struct IndexEntry: Hashable, Decodable, Sendable {
+        package var name: String
+        package var configurationFilePath: String
 
         enum CodingKeys: String, CodingKey {
             case name = "Name"
             case configurationFilePath = "ConfigurationFilePath"
+        }
+
+        package init(name: String, configurationFilePath: String) {
+            self.name = name
+            self.configurationFilePath = configurationFilePath
+        }
+
+        /// With or without a byte-order mark.
+        package init(bytes: [UInt8]) throws {
+            let json = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes.dropFirst(3) : bytes[...]
+            self = try JSONDecoder().decode(Self.self, from: Data(json))
+        }
+
+        package func encoded() -> [UInt8] {
+            let members = [
+                OrderedJSON.Member("Name", .string(self.name)),
+                OrderedJSON.Member("ConfigurationFilePath", .string(self.configurationFilePath)),
+            ]
+            return Array(OrderedJSON.object(members).indented.utf8)
         }
     }
 
@@ -28,8 +48,7 @@ package struct InstanceRegistry: Sendable {
         for name in names.sorted() where name.hasSuffix(".config") {
             let path = self.directory + "/" + name
             do {
-                let bytes = Self.withoutMark(try DurableFile.read(path))
-                let entry = try JSONDecoder().decode(IndexEntry.self, from: Data(bytes))
+                let entry = try IndexEntry(bytes: try DurableFile.read(path))
                 instances.append(TentacleInstance(name: entry.name, configurationPath: entry.configurationFilePath))
             } catch let error as ConfigurationError {
                 warnings.append("\(error.message) The instance is left out.")
@@ -45,13 +64,10 @@ package struct InstanceRegistry: Sendable {
     package func register(name: String, configurationPath: String) throws(ConfigurationError) {
         let path = try self.indexPath(of: name)
         let existing = self.list().instances.first { $0.name.map(Self.fileName) == Self.fileName(name) }
-        let entry = OrderedJSON.object([
-            .init("Name", .string(existing?.name ?? name)),
-            .init("ConfigurationFilePath", .string(configurationPath)),
-        ])
+        let entry = IndexEntry(name: existing?.name ?? name, configurationFilePath: configurationPath)
         do throws(ConfigurationError) {
             try DurableFile.makeDirectory(self.directory)
-            try DurableFile.write(Array(entry.indented.utf8), to: path, mode: 0o644)
+            try DurableFile.write(entry.encoded(), to: path, mode: 0o644)
         } catch {
             throw self.explaining(error, "write", path)
         }
@@ -165,9 +181,5 @@ package struct InstanceRegistry: Sendable {
             .permission,
             "Unable to \(verb) file '\(path)' as user '\(self.host.userName)'. Please check file permissions."
         )
-    }
-
-    private static func withoutMark(_ bytes: [UInt8]) -> [UInt8] {
-        bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
     }
 }

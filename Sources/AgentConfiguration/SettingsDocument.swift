@@ -96,8 +96,8 @@ package struct SettingsDocument: Hashable, Sendable {
             case "\r": result += "&#xD;"
             case "\n" where inAttribute: result += "&#xA;"
             case "\t" where inAttribute: result += "&#x9;"
-            // XML 1.0 has no way to write the other control characters; they are in no value of ours.
-            case "\u{0}"..."\u{8}", "\u{B}", "\u{C}", "\u{E}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}": result += "\u{FFFD}"
+            // There is no way to write the others; they are in no value of ours.
+            case _ where !XMLPullReader.isCharacter(scalar): result += "\u{FFFD}"
             default: result.unicodeScalars.append(scalar)
             }
         }

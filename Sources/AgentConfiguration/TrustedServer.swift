@@ -81,12 +81,14 @@ extension TrustedServer: Decodable {
 
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: JSONMemberName.self)
+        // In an order of their own: of two spellings always the same one counts.
+        let keys = container.allKeys.sorted { $0.stringValue < $1.stringValue }
         func text(_ name: String) throws -> String? {
-            guard let key = container.allKeys.first(where: { $0.stringValue.lowercased() == name }) else { return nil }
+            guard let key = keys.first(where: { $0.stringValue.lowercased() == name }) else { return nil }
             return try container.decodeIfPresent(String.self, forKey: key)
         }
         var style = CommunicationStyle.none
-        if let key = container.allKeys.first(where: { $0.stringValue.lowercased() == "communicationstyle" }) {
+        if let key = keys.first(where: { $0.stringValue.lowercased() == "communicationstyle" }) {
             if let number = try? container.decode(Int.self, forKey: key) {
                 style = CommunicationStyle(rawValue: number)
             } else if let named = CommunicationStyle(wireName: try container.decode(String.self, forKey: key)) {
@@ -106,10 +108,9 @@ extension TrustedServer: Decodable {
             squid: try text("squid"),
             subscriptionID: try text("subscriptionid")
         )
-        for key in container.allKeys where !Self.members.contains(key.stringValue.lowercased()) {
+        for key in keys where !Self.members.contains(key.stringValue.lowercased()) {
             self.additionalMembers.append(.init(key.stringValue, try container.decode(OrderedJSON.self, forKey: key)))
         }
-        self.additionalMembers.sort { $0.name < $1.name }
     }
 
     /// Members in the order of the stock agent.

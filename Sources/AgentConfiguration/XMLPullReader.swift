@@ -187,7 +187,21 @@ struct XMLPullReader {
 
     private func decode(_ bytes: [UInt8]) throws(SyntaxError) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else { throw self.failure("the text is not UTF-8") }
+        // Written again it would be another text: there is no way to write such a character.
+        if let scalar = text.unicodeScalars.first(where: { !Self.isCharacter($0) }) {
+            let number = String(scalar.value, radix: 16, uppercase: true)
+            throw self.failure("the character U+\(number) is not allowed in XML")
+        }
         return text
+    }
+
+    /// What XML 1.0 allows in a text, as itself or as a reference.
+    static func isCharacter(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar {
+        case "\t", "\n", "\r": true
+        case "\u{0}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}": false
+        default: true
+        }
     }
 
     private mutating func skip(_ token: StaticString) -> Bool {

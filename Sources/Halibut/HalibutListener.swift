@@ -31,20 +31,7 @@ public final class HalibutListener: Sendable {
     /// Authenticated connections per subscription.
     let subscribers = Mutex<[EndPointURI: Int]>([:])
 
-    /// Prepares to listen; ``run()`` does it.
-    ///
-    /// - Parameters:
-    ///   - host: The address to listen on; by default all of the host's, IPv6 and IPv4.
-    ///   - port: The port; with 0 the system chooses, see ``boundPort``.
-    ///   - identity: The certificate shown to everybody.
-    ///   - trust: The certificates that may do more than look at the page. It may change at any time.
-    ///   - dispatcher: Executes the calls of clients; without it clients are turned away.
-    ///   - pollingQueues: The calls for polling services, `HalibutClient.pollingQueues`; without it they are turned away.
-    ///   - authorise: Whether this peer owns that subscription (`poll://id/`, normalised). Upstream does not ask, so any
-    ///     trusted service could take the calls for any other (halibut.md 2.3).
-    ///   - untrusted: What to do with a peer whose certificate is not trusted: `.block` it, or `.trustAndAllow`.
-    ///   - friendlyPage: What a browser gets.
-    ///   - configuration: Limits, spool directory, event loops and logger.
+    /// Prepares to listen with a certificate that stays, else as the initialiser for a ``ServiceIdentity``.
     public convenience init(
         host: String? = nil,
         port: Int,

@@ -20,15 +20,8 @@ public final class PollingService: Sendable {
     private let configuration: HalibutConfiguration
     private let logger: Logger
 
-    /// Prepares to poll; ``run()`` does it.
+    /// Prepares to poll with a certificate that stays, else as the initialiser for a ``ServiceIdentity``.
     ///
-    /// - Parameters:
-    ///   - subscription: The service's own address, `poll://id/`; clients call it by this.
-    ///   - server: Where the client listens, with the thumbprint it must present.
-    ///   - identity: The certificate shown to it.
-    ///   - dispatcher: Executes the calls.
-    ///   - connections: How many calls may run at the same time, 1 … 512.
-    ///   - configuration: Limits, spool directory, event loops and logger.
     /// - Throws: ``HalibutError`` when `subscription` is not a `poll:` address; ``OpenSSLError`` when TLS cannot be set up.
     public convenience init(
         subscription: String,

@@ -36,10 +36,12 @@ extension Logger {
 }
 
 extension HalibutConfiguration {
+    // Each with a spool directory of its own, which goes with whoever uses it; that of a constant would stay behind.
+
     /// Says nothing, and tries again at once.
-    package static let brisk = HalibutConfiguration(limits: .brisk, logger: .quiet)
+    package static var brisk: HalibutConfiguration { HalibutConfiguration(limits: .brisk, logger: .quiet) }
     /// Says nothing.
-    package static let quiet = HalibutConfiguration(logger: .quiet)
+    package static var quiet: HalibutConfiguration { HalibutConfiguration(logger: .quiet) }
 }
 
 /// A client and a listening service on the loopback interface.

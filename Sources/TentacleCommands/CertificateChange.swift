@@ -47,23 +47,19 @@ struct CertificateChange {
     /// Nothing when the options ask for no such change.
     init?(_ options: ParsedOptions) throws(CommandError) {
         let steps = Step.allCases.filter { options.isSet($0.rawValue) }
-        guard let step = steps.first else {
-            guard !options.isSet("force") else {
-                throw CommandError("Invalid command: --force can only be specified with --abandon-overlap")
-            }
-            return nil
+        let isForced = options.isSet("force")
+        guard !isForced || steps.first == .abandon else {
+            throw CommandError("Invalid command: --force can only be specified with --abandon-overlap")
         }
+        guard let step = steps.first else { return nil }
         let others =
             steps.dropFirst().map(\.rawValue) + ["if-blank"].filter { options.isSet($0) }
             + ["export-file", "export-pfx"].filter { options.text($0) != nil }
         if let other = others.first {
             throw CommandError("Invalid command: --\(step.rawValue) and --\(other) cannot be specified together")
         }
-        guard step == .abandon || !options.isSet("force") else {
-            throw CommandError("Invalid command: --force can only be specified with --abandon-overlap")
-        }
         self.step = step
-        self.isForced = options.isSet("force")
+        self.isForced = isForced
     }
 
     func run(_ instance: TentacleInstance, _ context: CommandContext) throws {

@@ -57,6 +57,11 @@ import Testing
             ("<!DOCTYPE x [<!ENTITY e 'v'>]><octopus-settings/>", 1),
             ("<octopus-settings>&unknown;</octopus-settings>", 1), ("<octopus-settings>&</octopus-settings>", 1),
             (String(repeating: "<a>", count: 40), 1),
+            // As itself, as a reference, in a key, and the two at the end of the first plane: XML has no such characters.
+            ("<octopus-settings>\n<set key='a'>\u{1}</set></octopus-settings>", 2),
+            ("<octopus-settings>\n<set key='a'>&#x1F;</set></octopus-settings>", 2),
+            ("<octopus-settings>\n<set key='&#8;' /></octopus-settings>", 2),
+            ("<octopus-settings><set key='a'>\u{FFFE}</set></octopus-settings>", 1),
         ]
     )
     func malformed(text: String, line: Int) throws {

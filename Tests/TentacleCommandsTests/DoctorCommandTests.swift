@@ -156,6 +156,33 @@ private struct FakeNetwork: HTTPTransport {
         }
     }
 
+    @Test("polled servers are told apart as the agent does: by address and subscription")
+    func severalSubscriptions() async throws {
+        let (shown, other) = (try TestIdentity.shared.get().thumbprint.description, String(repeating: "A", count: 40))
+        try await Self.withHealthyWorld { world in
+            func entry(_ thumbprint: String, _ subscription: String?) -> TrustedServer {
+                TrustedServer(
+                    thumbprint: thumbprint,
+                    communicationStyle: .polling,
+                    address: "https://octopus.example.com:10943",
+                    subscriptionID: subscription
+                )
+            }
+            // A certificate that is about to change, another subscription that was left behind, and half an entry.
+            try world.trust(
+                entry(shown, "poll://one/"),
+                entry(other, "poll://one/"),
+                entry(other, "poll://two/"),
+                entry(other, nil)
+            )
+            let (report, _) = try Self.examine(world)
+            let servers = report.all("server")
+            #expect(servers.map(\.outcome) == ["pass", "fail", "fail"], "\(servers)")
+            #expect(servers[1].detail.contains("and \(other) is trusted"))
+            #expect(servers[2].detail.contains("has no subscription"))
+        }
+    }
+
     @Test(
         "the network fails",
         arguments: [

@@ -13,19 +13,18 @@ struct ServerChecks {
     /// Certificates, tokens and logs bear with a minute; with more, the order of events is lost.
     private static let greatestSkewSeconds: Int64 = 60
 
-    /// For each polled address once, for the own port, and for the web address of a server where one is given.
+    /// For each polled server once, for the own port, and for the web address of a server where one is given.
     func findings(web: String?) -> [Finding] {
         var findings = self.proxies()
-        var polled: [(address: String, thumbprints: [String])] = []
-        for server in (try? self.configuration.trustedServers()) ?? [] where server.communicationStyle == .polling {
-            guard let address = server.address else { continue }
-            if let index = polled.firstIndex(where: { $0.address == address }) {
-                polled[index].thumbprints.append(server.thumbprint)
-            } else {
-                polled.append((address, [server.thumbprint]))
-            }
+        // As the agent does: one set of connections for an address and a subscription, whatever thumbprints are expected.
+        let trusted = (try? self.configuration.trustedServers()) ?? []
+        for (_, servers) in PollingContact.all(in: trusted) {
+            findings += self.polledServer(servers[0].address ?? "", servers.map(\.thumbprint))
         }
-        for server in polled { findings += self.polledServer(server.address, server.thumbprints) }
+        for server in trusted where server.communicationStyle == .polling {
+            guard server.address == nil || server.effectiveSubscriptionID == nil else { continue }
+            findings.append(self.incomplete(server))
+        }
         findings.append(self.listener())
         if let web { findings += self.webAddress(web) }
         return findings
@@ -55,6 +54,15 @@ struct ServerChecks {
     }
 
     // MARK: Polling
+
+    private func incomplete(_ server: TrustedServer) -> Finding {
+        let lacks = server.address == nil ? "address" : "subscription"
+        return .fail(
+            "server",
+            "The entry of the polled server \(server.address ?? server.thumbprint) has no \(lacks): the agent leaves it out",
+            next: "Register again: tentacle register --comms-style=TentacleActive --force"
+        )
+    }
 
     private func polledServer(_ text: String, _ thumbprints: [String]) -> [Finding] {
         let check = "server"
