@@ -284,6 +284,9 @@ if Context.environment["TENTACLE_FUZZ"] != nil {
         fuzzer("FuzzQueue", ["HalibutProtocol"]),
         fuzzer("FuzzProxy", ["HalibutProtocol", nioCore]),
         fuzzer("FuzzCertificates", ["SecureTransport"]),
+        fuzzer("FuzzConfiguration", ["AgentConfiguration", "SecureTransport"]),
+        fuzzer("FuzzEnvFile", ["AgentConfiguration"]),
+        fuzzer("FuzzIndexFiles", ["AgentConfiguration"]),
         fuzzer("FuzzLauncherFiles", ["LauncherProtocol"]),
         fuzzer("FuzzPolicyFile", ["Sandbox"]),
     ]

@@ -5,12 +5,13 @@ import SecureTransport
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzCertificates(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var input = FuzzInput(start, count)
-    switch input.below(4) {
+    switch input.below(5) {
     case 0:
         let certificate = PeerCertificate(der: input.rest)
         require(Thumbprint(certificate.thumbprint.description) == certificate.thumbprint, "a thumbprint changes")
-        require(certificate.der == input.rest, "the certificate changes")
+        require(certificate.thumbprint == Thumbprint(certificateDER: input.rest), "a thumbprint of other bytes")
     case 1: requireUsable(try? TLSIdentity(pkcs12: input.rest))
+    case 4: requireUsable(try? TLSIdentity(pkcs12: input.rest, password: "secret"))
     case 2: requireUsable(try? TLSIdentity(pem: String(decoding: input.rest, as: UTF8.self)))
     default:
         if let thumbprint = Thumbprint(String(decoding: input.rest, as: UTF8.self)) {
