@@ -90,11 +90,14 @@ import Testing
             let old = try TLSIdentity(pem: String(contentsOf: certificate, encoding: .utf8))
             let new = try TLSIdentity.generate(commonName: "Octopus Server")
             try new.pem(includingPrivateKey: true).write(to: fresh, atomically: true, encoding: .utf8)
-            let change = [
-                "update-trust", "--instance", agent.name, "--oldThumbprint", "\(old.thumbprint)",
-                "--newThumbprint", "\(new.thumbprint)",
-            ]
-            try await fixture.succeed("tentacle", change + ["--overlap"])
+            // Two ways to say it; a polled server has an address and a subscription, which only the one keeps.
+            let update = ["update-trust", "--oldThumbprint=\(old.thumbprint)", "--newThumbprint=\(new.thumbprint)"]
+            let (begin, end) =
+                style == .polling
+                ? (update + ["--overlap"], update)
+                : (["configure", "--trust=\(new.thumbprint)"], ["configure", "--remove-trust=\(old.thumbprint)"])
+            let instance = ["--instance", agent.name]
+            try await fixture.succeed("tentacle", begin + instance)
             #expect(
                 await agent.line(containing: "will trust Octopus Servers with the thumbprint: \(new.thumbprint)") != nil
             )
@@ -106,7 +109,7 @@ import Testing
             }
             let changed = try await deploy()
             #expect(changed.state == "Success", "\(changed.log)")
-            try await fixture.succeed("tentacle", change)
+            try await fixture.succeed("tentacle", end + instance)
             #expect(await agent.line(containing: "no longer that have the thumbprint: \(old.thumbprint)") != nil)
             let without = try await deploy()
             #expect(without.state == "Success", "\(without.log)")

@@ -25,6 +25,7 @@ import Testing
             #expect(stat(world.path + "/" + Self.unit, &information) == 0 && information.st_mode & 0o777 == 0o644)
             // Scripts outlive the agent, and do not go to a socket where they would be root's.
             let dropIn = try world.text(Self.unit + ".d/50-tentacle.conf")
+            #expect(dropIn.contains("\nExecReload=/bin/kill -HUP $MAINPID\n"))
             #expect(dropIn.contains("\nKillMode=process\n") && dropIn.contains("TENTACLE_LAUNCHER_SOCKET=/nonexistent"))
             #expect(service.given.isEmpty)
         }

@@ -215,6 +215,8 @@ struct ServicePlan {
         Environment=TENTACLE_LAUNCHER_SOCKET=/nonexistent
         # Scripts go on when the agent stops, and the agent that follows finds them.
         KillMode=process
+        # The agent reads its configuration again and names in its log what of it waits for a restart.
+        ExecReload=/bin/kill -HUP $MAINPID
 
         """
 
