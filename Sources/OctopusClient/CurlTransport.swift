@@ -5,7 +5,9 @@ internal import CCurl
 /// One request at a time, blocking: the command line has nothing else to do meanwhile.
 package struct CurlTransport: HTTPTransport {
     /// No answer to a registration is larger.
-    package static let maximumResponseBytes = 64 * 1024 * 1024
+    package static let maximumResponseBytes = 32 * 1024 * 1024
+    /// Of one answer, provisional answers before it included.
+    package static let maximumHeaderBytes = 256 * 1024
 
     private let maximumBytes: Int
 
@@ -21,6 +23,11 @@ package struct CurlTransport: HTTPTransport {
             throw TransportError(.other, "libcurl could not be started")
         }
         defer { unsafe curl_easy_cleanup(handle) }
+        // libcurl has one code for this and for an answer that is not HTTP.
+        let scheme = request.url.prefix { $0 != ":" }.lowercased()
+        guard scheme == "http" || scheme == "https" else {
+            throw TransportError(.invalidURL, "'\(request.url)' is no address of a web server")
+        }
         let exchange = unsafe CurlExchange(handle: handle, maximumBytes: self.maximumBytes)
         try exchange.configure(request, options: options)
         return try exchange.perform()
@@ -36,6 +43,7 @@ package struct CurlTransport: HTTPTransport {
     private var headers: UnsafeMutablePointer<curl_slist>?
     private var response = HTTPResponse(status: 0)
     private var isTooLarge = false
+    private var headerBytes = 0
     private var showsCertificate = false
     private let failureText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
 
@@ -176,6 +184,11 @@ package struct CurlTransport: HTTPTransport {
     }
 
     private func received(header bytes: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
+        self.headerBytes += count
+        guard self.headerBytes <= CurlTransport.maximumHeaderBytes else {
+            self.isTooLarge = true
+            return 0
+        }
         let line = unsafe String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
         if line.hasPrefix("HTTP/") { self.response = HTTPResponse(status: 0) }
         guard let colon = line.firstIndex(of: ":") else { return count }
@@ -221,7 +234,9 @@ package struct CurlTransport: HTTPTransport {
         case CURLE_OPERATION_TIMEDOUT: return TransportError(.timedOut, text)
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM:
             return TransportError(.tls, text)
-        case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: return TransportError(.invalidURL, text)
+        case CURLE_URL_MALFORMAT: return TransportError(.invalidURL, text)
+        case CURLE_UNSUPPORTED_PROTOCOL:
+            return TransportError(.other, "something answers there that is no web server (\(text))")
         default: return TransportError(.other, text)
         }
     }

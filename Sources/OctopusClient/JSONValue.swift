@@ -50,8 +50,37 @@ package enum JSONValue: Hashable, Sendable {
     package static func strings(_ values: [String]) -> JSONValue { .array(values.map(JSONValue.string)) }
 
     package init(bytes: [UInt8]) throws {
+        guard Self.isShallow(bytes) else { throw TooDeep() }
         let start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes[start...]))
+    }
+
+    /// No document of a server is deeper.
+    package static let maximumDepth = 64
+
+    struct TooDeep: Error {}
+
+    /// Looked at before: the time that the decoder takes grows with the depth of each value.
+    private static func isShallow(_ bytes: [UInt8]) -> Bool {
+        var depth = 0
+        var isInString = false
+        var isEscaped = false
+        for byte in bytes {
+            if isInString {
+                if byte == UInt8(ascii: "\""), !isEscaped { isInString = false }
+                isEscaped = byte == UInt8(ascii: "\\") && !isEscaped
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): isInString = true
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                guard depth <= Self.maximumDepth else { return false }
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            default: break
+            }
+        }
+        return true
     }
 
     /// Members sorted by name; on several lines for people.

@@ -15,6 +15,8 @@ package final class OctopusSession {
     package let address: ServerAddress
     /// How long the first request is repeated.
     package var patience = OctopusSession.defaultPatience
+    /// More than a whole registration needs: each page of a collection may be as large as one answer.
+    package var maximumBytes = 2 * CurlTransport.maximumResponseBytes
     /// Told once, when the first try failed and more follow.
     package var onWaiting: (String) -> Void = { _ in }
     /// Told what is asked or said next, for those who want to see it.
@@ -30,11 +32,13 @@ package final class OctopusSession {
     private let pause: (Duration) -> Void
     private var cookies: [String: String] = [:]
     private var cachedRoot: JSONValue?
+    private var receivedBytes = 0
 
     /// More pages than any collection has: a server whose last page has a next one would never let go.
     package static let maximumPages = 1000
     private static let retryPause = Duration.seconds(1)
     private static let busyRetryPause = Duration.milliseconds(500)
+    private static let shortestTry = Duration.seconds(10)
 
     package init(
         address: ServerAddress,
@@ -111,12 +115,15 @@ package final class OctopusSession {
     private func patiently(_ link: String) throws(OctopusError) -> HTTPResponse {
         let clock = ContinuousClock()
         var waited = Duration.zero
+        var options = self.options
         while true {
             let start = clock.now
+            // A server that takes the question and never answers is one that is not there, too.
+            options.requestTimeout = min(self.options.requestTimeout, max(self.patience - waited, Self.shortestTry))
             let failure: OctopusError
             var delay = Self.retryPause
             do throws(TransportError) {
-                let response = try self.exchange("GET", self.address.resolve(link), body: nil)
+                let response = try self.exchange("GET", self.address.resolve(link), body: nil, options)
                 guard response.status == 503 else { return response }
                 failure = OctopusError(.unreachable, self.unreachable("it answers that it is not available (503)"))
                 delay = Self.busyRetryPause
@@ -145,18 +152,27 @@ package final class OctopusSession {
         } catch {
             throw OctopusError(.server, "The request could not be put together: \(error).")
         }
-        do throws(TransportError) {
-            return try self.exchange(
-                method,
-                self.address.resolve(LinkTemplate.expand(link, parameters)),
-                body: bytes
+        let url = self.address.resolve(LinkTemplate.expand(link, parameters))
+        guard self.address.isAuthority(of: url) else {
+            throw OctopusError(
+                .unreadable,
+                "The server at \(self.address) gives a link that leads elsewhere: \(Self.readable(url)). The credentials are "
+                    + "not sent there. Check the server URL, and what stands between."
             )
+        }
+        do throws(TransportError) {
+            return try self.exchange(method, url, body: bytes, self.options)
         } catch {
             throw self.explained(error)
         }
     }
 
-    private func exchange(_ method: String, _ url: String, body: [UInt8]?) throws(TransportError) -> HTTPResponse {
+    private func exchange(
+        _ method: String,
+        _ url: String,
+        body: [UInt8]?,
+        _ options: TransportOptions
+    ) throws(TransportError) -> HTTPResponse {
         var headers = [("Accept", "application/json"), ("User-Agent", self.userAgent)]
         switch self.credential {
         case .apiKey(let key): headers.append(("X-Octopus-ApiKey", key))
@@ -173,8 +189,12 @@ package final class OctopusSession {
         if body != nil { headers.append(("Content-Type", "application/json; charset=utf-8")) }
         let response = try self.transport.send(
             HTTPRequest(method, url, headers: headers, body: body),
-            options: self.options
+            options: options
         )
+        self.receivedBytes += response.body.count
+        guard self.receivedBytes <= self.maximumBytes else {
+            throw TransportError(.other, "its answers are too large")
+        }
         for cookie in response.cookies {
             let pair = cookie.prefix { $0 != ";" }
             guard let equals = pair.firstIndex(of: "=") else { continue }

@@ -47,6 +47,12 @@ package struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
         return link
     }
 
+    /// Whether a URL leads to this server and no other: only there the credentials go.
+    func isAuthority(of url: String) -> Bool {
+        guard url.prefix(self.authority.count).lowercased() == self.authority else { return false }
+        return url.dropFirst(self.authority.count).first.map { "/?#".contains($0) } ?? true
+    }
+
     /// As .NET prints it, with a trailing slash.
     package var description: String { self.base + "/" }
 }

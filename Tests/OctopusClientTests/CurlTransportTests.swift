@@ -73,6 +73,54 @@ import Testing
         #expect(error?.code == .unreachable)
     }
 
+    @Test("headers without end are cut off, those of a large answer are not")
+    func tooManyHeaders() throws {
+        let cookie = "a=" + String(repeating: "x", count: 1022)
+        func send(_ count: Int) throws -> HTTPResponse {
+            try SocketServer.with { _ in
+                HTTPResponse(status: 200, cookies: Array(repeating: cookie, count: count))
+            } _: { server in
+                try CurlTransport().send(HTTPRequest("GET", server.address), options: self.options)
+            }
+        }
+        let error = #expect(throws: TransportError.self) {
+            try send(CurlTransport.maximumHeaderBytes / cookie.utf8.count)
+        }
+        #expect(error?.message == "the answer is too large")
+        #expect(try send(100).cookies.count == 100)
+    }
+
+    @Test("what answers is no web server: the address is not called invalid")
+    func noWebServer() throws {
+        let error = try SocketServer.with { _ in
+            HTTPResponse(status: 0, body: Array("SSH-2.0-OpenSSH_9.2p1\r\n".utf8))
+        } _: { server in
+            #expect(throws: TransportError.self) {
+                try CurlTransport().send(HTTPRequest("GET", server.address), options: self.options)
+            }
+        }
+        #expect(error?.code == .other)
+        #expect(error?.message.hasPrefix("something answers there that is no web server") == true)
+    }
+
+    @Test("a redirection is not followed: nobody else gets the key")
+    func redirection() throws {
+        try SocketServer.with { _ in
+            HTTPResponse(status: 200)
+        } _: { other in
+            let response = try SocketServer.with { _ in
+                HTTPResponse(status: 302, location: other.address)
+            } _: { server in
+                try CurlTransport().send(
+                    HTTPRequest("GET", server.address, headers: [("X-Octopus-ApiKey", "API-KEY")]),
+                    options: self.options
+                )
+            }
+            #expect(response.status == 302)
+            #expect(response.location == other.address)
+        }
+    }
+
     @Test("a server that speaks no TLS")
     func noTLS() throws {
         let error = try SocketServer.with { _ in

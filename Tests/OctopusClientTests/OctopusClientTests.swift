@@ -23,6 +23,37 @@ final class TableTransport: HTTPTransport {
     }
 }
 
+/// Remembers how long an answer may take.
+final class DeadlineTransport: HTTPTransport {
+    let deadlines = Mutex<[Duration]>([])
+
+    func send(_ request: HTTPRequest, options: TransportOptions) throws(TransportError) -> HTTPResponse {
+        self.deadlines.withLock { $0.append(options.requestTimeout) }
+        return HTTPResponse(status: 200, body: Array(#"{"ApiVersion":"3.0.0"}"#.utf8))
+    }
+}
+
+@Suite struct JSONValueTests {
+    private func nested(_ depth: Int, _ inner: String = "") -> [UInt8] {
+        Array((String(repeating: "[", count: depth) + inner + String(repeating: "]", count: depth)).utf8)
+    }
+
+    @Test("documents are not deeper than any server's")
+    func depth() throws {
+        _ = try JSONValue(bytes: self.nested(JSONValue.maximumDepth))
+        #expect(throws: (any Error).self) { try JSONValue(bytes: self.nested(JSONValue.maximumDepth + 1)) }
+        #expect(throws: (any Error).self) { try JSONValue(bytes: self.nested(100_000)) }
+    }
+
+    @Test("brackets in texts are no depth")
+    func texts() throws {
+        let text = String(repeating: #"[{\"[\\"#, count: 100)
+        let value = try JSONValue(bytes: self.nested(JSONValue.maximumDepth - 1, "[\"\(text)\"]"))
+        #expect(throws: Never.self) { try value.encoded() }
+        _ = try JSONValue(bytes: Array(("[" + String(repeating: "[[[]]],", count: 100) + "1]").utf8))
+    }
+}
+
 @Suite struct LinkTemplateTests {
     @Test(
         "templates of the server's documents",
@@ -150,6 +181,57 @@ final class TableTransport: HTTPTransport {
         #expect(
             body == #"{"Password":"pw","RememberMe":false,"State":{"UsingSecureConnection":false},"Username":"me"}"#
         )
+    }
+
+    @Test(
+        "the credentials do not follow a link to another place",
+        arguments: [
+            "http://evil/api/users/me", "https://server/api/users/me", "http://server:81/api/users/me",
+            "http://server.evil/api/users/me", "@evil/api/users/me", ".evil/api/users/me", "http://server@evil/x",
+            "evil", "file:///etc/passwd",
+        ]
+    )
+    func foreignLink(link: String) throws {
+        let transport = TableTransport([
+            "GET ~/api": (
+                200, #"{"ApiVersion":"3.0.0","Links":{"Spaces":"~/api/spaces","CurrentUser":"\#(link)"}}"#
+            )
+        ])
+        let error = #expect(throws: OctopusError.self) { try self.session(transport).space(nil) }
+        #expect(error?.code == .unreadable)
+        #expect(error?.message.contains("a link that leads elsewhere: ") == true)
+        #expect(transport.requests.map(\.url) == ["http://server/octo/api"])
+    }
+
+    @Test("a whole URL of the server itself is a link as any other", arguments: ["http://server", "HTTP://Server"])
+    func ownLink(authority: String) throws {
+        let transport = TableTransport(["GET \(authority == "http://server" ? "" : authority)/api/x": (200, "[1]")])
+        #expect(try self.session(transport).get("\(authority)/api/x") == .array([.integer(1)]))
+    }
+
+    @Test("answers that are too large together come to an end")
+    func largePages() throws {
+        let transport = TableTransport([
+            "GET ~/api/x": (200, #"{"Items":[1],"Links":{"Page.Next":"~/api/x"}}"#)
+        ])
+        let session = try self.session(transport)
+        session.maximumBytes = 450
+        let error = #expect(throws: OctopusError.self) { try session.items("~/api/x") }
+        #expect(error?.message == "The request to http://server/octo/ failed: its answers are too large.")
+        #expect(transport.requests.count == 11)
+    }
+
+    @Test(
+        "a server that is silent gets no more time than one that is away",
+        arguments: [(60, 60), (3600, 600), (0, 10)]
+    )
+    func silence(patience: Int, expected: Int) throws {
+        let transport = DeadlineTransport()
+        let session = try self.session(transport)
+        session.patience = .seconds(patience)
+        _ = try session.root()
+        _ = try session.get("~/api/x")
+        #expect(transport.deadlines.withLock { $0 } == [.seconds(expected), .seconds(600)])
     }
 
     @Test("a server that starts is waited for, a second a try, and told of once", arguments: zip([0, 503], [60, 120]))

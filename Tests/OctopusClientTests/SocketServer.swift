@@ -104,12 +104,13 @@ private final class Job {
         return HTTPRequest(String(start[0]), String(start[1]), headers: headers, body: length > 0 ? Array(body) : nil)
     }
 
+    /// Status 0 is an answer of something that speaks no HTTP: its body alone.
     private static func write(_ response: HTTPResponse, to connection: CInt) {
         var head = "HTTP/1.1 \(response.status) X\r\nContent-Length: \(response.body.count)\r\nConnection: close\r\n"
         head += "Content-Type: application/json; charset=utf-8\r\n"
         for cookie in response.cookies { head += "Set-Cookie: \(cookie)\r\n" }
         if let location = response.location { head += "Location: \(location)\r\n" }
-        var rest = (Array((head + "\r\n").utf8) + response.body)[...]
+        var rest = ((response.status == 0 ? [] : Array((head + "\r\n").utf8)) + response.body)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
             guard count > 0 else { return }
