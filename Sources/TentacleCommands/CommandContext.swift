@@ -90,6 +90,7 @@ package struct CommandContext: Sendable {
             replaceProcess: { path, arguments in
                 var pointers: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
                 pointers.append(nil)
+                StandardStreams.restore()
                 execv(path, pointers)
                 return errno
             }

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 package import TentacleLog
 
 /// Where commands print (spec tentacle-cli.md 1.6): messages on standard output, errors on standard error.
@@ -11,11 +12,18 @@ package struct Console: Sendable {
     package var log = OperationLog()
     /// Results may be coloured: standard output is a terminal that shows colours, and nobody asked for none.
     package var usesColours = false
-    private let output: @Sendable (String) -> Void
+    /// Returns the error with which it could not be written, 0 for none.
+    private let output: @Sendable (String) -> CInt
     private let errorOutput: @Sendable (String) -> Void
+    private let loss = Loss()
+
+    /// The first error with which a part of a result could not be written; 0 for none.
+    private final class Loss: Sendable {
+        let code = Mutex<CInt>(0)
+    }
 
     package init(
-        output: @escaping @Sendable (String) -> Void,
+        output: @escaping @Sendable (String) -> CInt,
         errorOutput: @escaping @Sendable (String) -> Void
     ) {
         self.output = output
@@ -65,7 +73,8 @@ package struct Console: Sendable {
         if level >= .error {
             self.writeError(self.log.masker.masked(message))
         } else if !self.isQuiet {
-            self.output(self.log.masker.masked(message) + "\n")
+            // What the command does is done, and the log has it, whether or not anybody can be told.
+            _ = self.output(self.log.masker.masked(message) + "\n")
         }
     }
 
@@ -73,7 +82,22 @@ package struct Console: Sendable {
     package func writeError(_ line: String) { self.errorOutput(line + "\n") }
 
     /// The command's result, exactly as given.
-    package func write(_ text: String) { self.output(text) }
+    package func write(_ text: String) {
+        let code = self.output(text)
+        guard code != EPIPE else { StandardStreams.endWithoutReader() }
+        guard code != 0 else { return }
+        self.loss.code.withLock { $0 = $0 == 0 ? code : $0 }
+    }
+
+    /// Whoever wants the result would take what has come of it for the whole.
+    package func checkResult() throws(CommandError) {
+        let code = self.loss.code.withLock { $0 }
+        guard code != 0 else { return }
+        throw CommandError(
+            .failure,
+            "The result could not be written to standard output: \(String(cString: strerror(code)))."
+        )
+    }
 
     /// Lines that others wrote: a terminal does not get their control characters, but tabs.
     package func writeForeign(_ lines: String) {

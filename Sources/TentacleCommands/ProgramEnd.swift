@@ -92,9 +92,17 @@ package struct ProgramEnd: Hashable, Sendable {
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
         posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO)
+        // Ignored here, see `StandardStreams`.
+        var signals = sigset_t()
+        sigaddset(&signals, SIGPIPE)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
         var words = ([path] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var child: pid_t = 0
-        return posix_spawn(&child, path, &actions, nil, &words, environ) == 0 ? child : nil
+        return posix_spawn(&child, path, &actions, &attributes, &words, environ) == 0 ? child : nil
     }
 }

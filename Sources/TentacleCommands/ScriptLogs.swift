@@ -83,6 +83,7 @@ final class ScriptLogs {
             let wanted = self.logs.values.filter { $0.isWanted == true }
             self.isSatisfied = self.isSatisfied || !wanted.isEmpty
             if self.filter.ticket != nil, self.isSatisfied, wanted.allSatisfy(\.isOver) { return }
+            try self.console.checkResult()
             let hasMore = self.logs.values.contains(where: \.hasMore)
             guard watcher.wait(until: interruption, isPolling: hasMore) else { return }
         }

@@ -26,7 +26,9 @@ package struct TentacleProgram: Sendable {
             log.masker.hide(secret)
         }
         do {
-            return try program.start(arguments, record)
+            let exitCode = try program.start(arguments, record)
+            try console.checkResult()
+            return exitCode
         } catch {
             let failure = CommandError(error)
             log.settle()

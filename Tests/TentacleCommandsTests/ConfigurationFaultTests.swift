@@ -115,7 +115,7 @@ struct ConfigurationFaultTests {
         }
     }
 
-    private static func program(_ name: String) throws -> String {
+    static func program(_ name: String) throws -> String {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let folders = [CommandLine.arguments[0], own].map { URL(filePath: $0).deletingLastPathComponent().path }
         let paths = (folders + [FileManager.default.currentDirectoryPath + "/.build/debug"]).map { $0 + "/" + name }

@@ -97,7 +97,10 @@ private final class Follower {
         var context = world.context
         context.interruption = ends[0]
         context.console = Console(
-            output: { continuation.yield($0) },
+            output: { text in
+                continuation.yield(text)
+                return 0
+            },
             errorOutput: { continuation.yield("error: \($0)") }
         )
         let program = TentacleProgram(context)

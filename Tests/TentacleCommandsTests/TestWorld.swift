@@ -45,7 +45,10 @@ final class TestWorld {
         self.context = CommandContext(
             host: host,
             console: Console(
-                output: { text in recorder.printed.withLock { $0 += text } },
+                output: { text in
+                    recorder.printed.withLock { $0 += text }
+                    return 0
+                },
                 errorOutput: { text in recorder.errors.withLock { $0 += text } }
             ),
             transport: transport,
