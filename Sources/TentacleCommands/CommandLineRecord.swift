@@ -3,10 +3,13 @@ import TentacleLog
 /// The command line as the log shows it: with the values of sensitive options replaced (spec tentacle-cli.md 1.1).
 ///
 /// Options count as sensitive here when any command's are: a key that is given to the wrong command, or behind a mistyped
-/// one, is no less secret.
+/// one, is no less secret. So is what follows a word that no command knows but that reads like such an option.
 struct CommandLineRecord {
     private(set) var printable: [String] = []
     private(set) var secrets: [String] = []
+    private let sensitiveNames: [String]
+    /// The last word was a mistyped one, whose value may follow.
+    private var mayBeSecret = false
 
     init(_ arguments: [String]) {
         let command = arguments.lazy.compactMap(CommandTable.find).first
@@ -16,6 +19,7 @@ struct CommandLineRecord {
             option.names.removeAll { $0.count == 1 && command != nil }
             return option
         }
+        self.sensitiveNames = others.flatMap(\.names).filter { $0.count > 1 }
         let grammar = OptionGrammar((command?.definition.options ?? []) + others)
         var rest = arguments[...]
         while let argument = rest.popFirst() {
@@ -25,9 +29,11 @@ struct CommandLineRecord {
 
     /// Takes the next argument along when it is this one's value.
     private mutating func add(_ argument: String, _ grammar: OptionGrammar, _ rest: inout ArraySlice<String>) {
-        guard let (option, start) = grammar.option(in: argument), option.kind != .flag else {
-            return self.printable.append(argument)
+        guard let (option, start) = grammar.option(in: argument) else {
+            return self.addUnknown(argument)
         }
+        self.mayBeSecret = false
+        guard option.kind != .flag else { return self.printable.append(argument) }
         guard start < argument.endIndex else {
             self.printable.append(argument)
             if let value = rest.popFirst() { self.printable.append(self.shown(value, of: option)) }
@@ -36,10 +42,38 @@ struct CommandLineRecord {
         self.printable.append(argument[..<start] + self.shown(String(argument[start...]), of: option))
     }
 
-    private mutating func shown(_ value: String, of option: OptionDefinition) -> String {
-        guard option.isSensitive else { return value }
+    private mutating func addUnknown(_ argument: String) {
+        let isValue = self.mayBeSecret
+        self.mayBeSecret = false
+        guard let flag = ["--", "-", "/"].first(where: argument.hasPrefix), argument.count > flag.count else {
+            return self.printable.append(isValue ? self.hidden(argument) : argument)
+        }
+        let end = argument.dropFirst(flag.count).firstIndex { $0 == "=" || $0 == ":" } ?? argument.endIndex
+        guard self.readsLikeSecret(argument[..<end].dropFirst(flag.count)) else {
+            return self.printable.append(isValue ? self.hidden(argument) : argument)
+        }
+        guard end < argument.endIndex else {
+            self.mayBeSecret = true
+            return self.printable.append(argument)
+        }
+        let value = argument.index(after: end)
+        self.printable.append(argument[..<value] + self.hidden(String(argument[value...])))
+    }
+
+    /// `apiky`, `api_key`, `proxy-pass`, `token`: what somebody may write who means a sensitive option.
+    private func readsLikeSecret(_ name: Substring) -> Bool {
+        let letters = String(name.lowercased().filter(\.isLetter))
+        return ["passw", "passphrase", "secret", "apikey", "token"].contains { letters.contains($0) }
+            || NameSuggestion.closest(to: letters, among: self.sensitiveNames + ["token", "secret"]) != nil
+    }
+
+    private mutating func hidden(_ value: String) -> String {
         self.secrets.append(value)
         return LogMasker.mask
+    }
+
+    private mutating func shown(_ value: String, of option: OptionDefinition) -> String {
+        option.isSensitive ? self.hidden(value) : value
     }
 }
 

@@ -52,7 +52,8 @@ package final class OperationLog: Sendable {
                 try file.append(level, text)
                 state.used.insert(file.directory)
             } catch {
-                let warning = "The log file '\(file.path)' cannot be written: \(error.reason). Going on without it."
+                let reason = error.reason.hasSuffix(".") ? error.reason : "\(error.reason)."
+                let warning = "The log file '\(file.path)' cannot be written: \(reason) Going on without it."
                 state.warning = state.warning ?? warning
             }
             return state.takeWarning()

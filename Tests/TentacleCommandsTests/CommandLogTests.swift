@@ -130,6 +130,18 @@ import Testing
         }
     }
 
+    @Test("a folder that cannot be made: whole sentences")
+    func unmakeable() async throws {
+        try await TestWorld.with { world in
+            world.context.keepsLog = true
+            // Nobody makes folders there, not even root.
+            world.context.host.environment["DefaultLogDirectory"] = "/sys/tentacle"
+            let errors = world.run("version").errors
+            #expect(errors.hasPrefix("The log file '/sys/tentacle/OctopusTentacle.txt' cannot be written: "))
+            #expect(errors.hasSuffix(" Going on without it.\n") && !errors.contains(".."))
+        }
+    }
+
     @Test(
         "the level of the environment is that of the console and the file",
         arguments: zip(["Info", "Warn", "Error", "Fatal", "Off"], [2, 1, 0, 0, 0])
@@ -171,6 +183,27 @@ import Testing
             let log = try world.text(Self.home) + world.text(Self.start)
             #expect(!log.contains("hunter2"))
             #expect(log.contains("CommandLine: /opt/octopus/tentacle/Tentacle \(printed)\n"))
+        }
+    }
+
+    @Test(
+        "what follows an option that reads like a sensitive one is not shown, other words are",
+        arguments: [
+            (["--apiky=SECRET"], "--apiky=********"), (["--api_key:SECRET"], "--api_key:********"),
+            (["--paswsord", "SECRET"], "--paswsord ********"), (["-apikee", "SECRET"], "-apikee ********"),
+            (["/passwd=SECRET"], "/passwd=********"), (["--token", "SECRET", "--foo"], "--token ******** --foo"),
+            (["--tokn", "--bar", "--apiKey=SECRET"], "--tokn ********"),
+            (["--", "--apiky", "SECRET"], "-- --apiky ********"),
+            (["--rolle", "web"], "--rolle web"), (["word", "/etc/x"], "word /etc/x"),
+        ]
+    )
+    func mistyped(arguments: [String], shown: String) async throws {
+        try await Self.with { world in
+            let outcome = world.run(["register-with"] + arguments)
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.errors.hasPrefix("Unrecognized command line arguments: \(shown)\n"))
+            let log = try world.text(Self.home) + world.text(Self.start)
+            #expect(!(log + outcome.errors + outcome.output).contains("SECRET"))
         }
     }
 
