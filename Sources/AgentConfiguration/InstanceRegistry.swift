@@ -2,6 +2,9 @@ import FoundationEssentials
 
 /// The index of this machine's instances: one small JSON file each (spec tentacle-cli.md 5).
 package struct InstanceRegistry: Sendable {
+    /// In bytes: Linux has 255, and the file that is written first has a longer name.
+    private static let longestFileName = 200
+
     private let host: HostFiles
 
     package init(host: HostFiles) {
@@ -58,6 +61,20 @@ package struct InstanceRegistry: Sendable {
         }
         instances.sort { ($0.name ?? "", $0.configurationPath) < ($1.name ?? "", $1.configurationPath) }
         return (instances, warnings)
+    }
+
+    /// Whether a new instance can have this name: as the name of a file, and as a word in a line of a list.
+    package func check(newName name: String) throws(ConfigurationError) {
+        let path = try self.indexPath(of: name)
+        guard !name.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+            throw ConfigurationError(
+                .instance,
+                "The instance name must not contain line feeds or other control characters."
+            )
+        }
+        guard FilePathText.name(of: path).utf8.count <= Self.longestFileName else {
+            throw ConfigurationError(.instance, "The instance name '\(name.prefix(32))…' is too long for a file name.")
+        }
     }
 
     /// Adds the instance, or gives the one of that name another configuration file; the stored spelling stays.
@@ -169,8 +186,11 @@ package struct InstanceRegistry: Sendable {
     }
 
     private func indexPath(of name: String) throws(ConfigurationError) -> String {
-        guard !name.contains("/"), !name.utf8.contains(0), name != ".", name != ".." else {
+        guard !name.contains("/"), !name.utf8.contains(0) else {
             throw ConfigurationError(.instance, "The instance name '\(name)' must not contain '/'.")
+        }
+        guard name != ".", name != ".." else {
+            throw ConfigurationError(.instance, "'\(name)' cannot be the name of an instance.")
         }
         return self.directory + "/" + Self.fileName(name)
     }

@@ -1,5 +1,6 @@
 import AgentConfiguration
-import FoundationEssentials
+import Foundation
+import ProcessTesting
 import SecureTransport
 import TentacleCommands
 import Testing
@@ -89,6 +90,57 @@ import Testing
                     """
             )
             #expect(outcome.errors.contains("c.config"))
+        }
+    }
+
+    @Test(
+        "a name that no index file can have is refused before anything is made",
+        arguments: [
+            ("a/b", "The instance name 'a/b' must not contain '/'.\n"),
+            ("..", "'..' cannot be the name of an instance.\n"),
+            ("a\nb", "The instance name must not contain line feeds or other control characters.\n"),
+            (
+                String(repeating: "n", count: 230),
+                "The instance name '\(String(repeating: "n", count: 32))…' is too long for a file name.\n"
+            ),
+        ]
+    )
+    func badName(name: String, errors: String) async throws {
+        try await TestWorld.with { world in
+            let outcome = world.run("create-instance", "--instance", name, "--config", "\(world.path)/new/x.config")
+            #expect(outcome == .init(exitCode: 1, output: "", errors: errors))
+            #expect(world.names(in: "new") == [])
+        }
+    }
+
+    @Test("an instance that an ordinary user may not delete stays")
+    func deleteWithoutPermission() async throws {
+        let tentacle = try ConfigurationFaultTests.program("tentacle")
+        try await TestWorld.with { world in
+            try world.makeInstance("A")
+            let folder = InstanceRegistry(host: world.context.host).directory
+            chmod(folder, 0o555)
+            defer { chmod(folder, 0o755) }
+            // Root may delete it all the same, and where nobody may go it does not find the program.
+            let copy = world.path + "/tentacle"
+            try FileManager.default.copyItem(atPath: tentacle, toPath: copy)
+            let command = ["delete-instance", "--instance=A", "--noconsolelogging"]
+            let outcome = try await RunningProgram(
+                geteuid() == 0 ? "/usr/bin/setpriv" : copy,
+                geteuid() == 0 ? ["--reuid=65534", "--regid=65534", "--clear-groups", copy] + command : command,
+                environment: [
+                    "DefaultLogDirectory": "/dev/null", "OCTOPUS__TENTACLE__LOGLEVEL": "Error",
+                    "TentacleMachineConfigurationHomeDirectory": world.context.host.machineConfigurationHome,
+                ]
+            ).outcome()
+            #expect(outcome.status == 1)
+            let user = try #require(getpwuid(geteuid() == 0 ? 65534 : geteuid())?.pointee.pw_name)
+            #expect(
+                outcome.errors.split(separator: "\n").last.map(String.init)
+                    == "Unable to delete file '\(folder)/a.config' as user '\(String(cString: user))'. "
+                    + "Please check file permissions."
+            )
+            #expect(world.run("list-instances").output.hasPrefix("Instance 'A' uses"))
         }
     }
 

@@ -27,6 +27,8 @@ package struct CreateInstanceCommand: TentacleCommand {
     }
 
     package func run(_ context: CommandContext) throws {
+        let registry = InstanceRegistry(host: context.host)
+        if let instance { try registry.check(newName: instance) }
         let home =
             self.home ?? self.configuration.map { FilePathText.directory(of: context.host.absolute($0)) } ?? "."
         let path = self.configurationPath(home: home, context.host)
@@ -34,7 +36,7 @@ package struct CreateInstanceCommand: TentacleCommand {
         if self.instance != nil || self.configuration != nil {
             let name = self.instance ?? TentacleInstance.defaultName
             context.console.info("Saving instance: \(name)")
-            try InstanceRegistry(host: context.host).register(name: name, configurationPath: path)
+            try registry.register(name: name, configurationPath: path)
         }
         context.console.info("Setting home directory to: \(home)")
         try TentacleConfiguration.update(path, host: context.host) { $0.set(.home, home) }
