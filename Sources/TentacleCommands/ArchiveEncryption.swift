@@ -5,7 +5,8 @@ enum ArchiveEncryption {
     static let definition = OptionDefinition(
         "pfx-encryption",
         help: "How the exported pfx file is encrypted: aes256, or 3des for agents and servers that know no other. "
-            + "Defaults to aes256."
+            + "Defaults to aes256.",
+        choices: Self.names.map(\.0)
     )
 
     private static let names: [(String, TLSIdentity.PKCS12Encryption)] = [("aes256", .aes256), ("3des", .tripleDES)]

@@ -16,6 +16,8 @@ package struct OptionDefinition: Hashable, Sendable {
     package var names: [String]
     package var kind: Kind
     package var help: String
+    /// What its value may be, where that is one of a few words: what shells offer.
+    package var choices: [String]
     /// Left out of help.
     package var isHidden = false
     /// Its value is a secret: no log and no message shows it.
@@ -25,12 +27,14 @@ package struct OptionDefinition: Hashable, Sendable {
         _ names: String...,
         kind: Kind = .text,
         help: String,
+        choices: [String] = [],
         isHidden: Bool = false,
         isSensitive: Bool = false
     ) {
         self.names = names
         self.kind = kind
         self.help = help
+        self.choices = choices
         self.isHidden = isHidden
         self.isSensitive = isSensitive
     }

@@ -17,7 +17,8 @@ struct RegistrationOptions: Sendable {
             OptionDefinition(
                 "comms-style",
                 help:
-                    "The communication style to use - either TentacleActive or TentaclePassive; the default is TentaclePassive"
+                    "The communication style to use - either TentacleActive or TentaclePassive; the default is TentaclePassive",
+                choices: Self.styles
             ),
             OptionDefinition(
                 "proxy",
@@ -74,7 +75,8 @@ struct RegistrationOptions: Sendable {
         OptionDefinition(
             "tenanted-deployment-participation",
             help: "How the machine should participate in tenanted deployments. Allowed values are Untenanted, "
-                + "TenantedOrUntenanted and Tenanted."
+                + "TenantedOrUntenanted and Tenanted.",
+            choices: ["Untenanted", "TenantedOrUntenanted", "Tenanted"]
         ),
     ]
 
@@ -86,6 +88,8 @@ struct RegistrationOptions: Sendable {
                 + "multiple times to add multiple pools"
         )
     ]
+
+    static let styles = ["TentaclePassive", "TentacleActive"]
 
     let options: ParsedOptions
     let isPolling: Bool

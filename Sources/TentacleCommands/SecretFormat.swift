@@ -5,7 +5,8 @@ enum SecretFormat {
     static let definition = OptionDefinition(
         "secret-format",
         help: "How certificate and passwords are encrypted in the configuration file: legacy, which every agent reads, "
-            + "or MachineKeyV1, under a key beside the file (machinekey.v1), which only the newest agents read"
+            + "or MachineKeyV1, under a key beside the file (machinekey.v1), which only the newest agents read",
+        choices: SecretProtection.Form.allCases.map(\.rawValue)
     )
 
     static func chosen(in options: ParsedOptions) throws(CommandError) -> SecretProtection.Form? {

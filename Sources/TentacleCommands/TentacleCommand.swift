@@ -124,6 +124,7 @@ package enum CommonOptions {
     ]
     package static let format = OptionDefinition(
         "format",
-        help: "The format of the output (text,json). Defaults to text."
+        help: "The format of the output (text,json). Defaults to text.",
+        choices: OutputFormat.names
     )
 }

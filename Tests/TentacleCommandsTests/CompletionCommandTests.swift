@@ -46,6 +46,17 @@ import Testing
             (["server-comms", "--style", "TentacleP"], ["TentaclePassive"]),
             (["status", "--format", ""], ["text", "json"]),
             (["configure", "--noListen", "=", "t"], ["true"]),
+            (["service", "--unit", "=", ""], ["project", "stock"]),
+            // There it is the name of a unit.
+            (["import-stock", "--unit", "=", ""], []),
+            (["new-certificate", "--pfx-encryption", "=", ""], ["aes256", "3des"]),
+            (["configure", "--secret-format", "=", "M"], ["MachineKeyV1"]),
+            (["configure", "--sandbox", ""], ["none", "standard", "strict"]),
+            (
+                ["register-with", "--tenanted-deployment-participation", "=", "T"],
+                ["TenantedOrUntenanted", "Tenanted"]
+            ),
+            (["sandbox", "--format", "=", "j"], ["json"]),
             (["configure", "--instance", "M"], [#"My\ Web"#]),
             (["configure", "--instance", "=", ""], ["Tentacle", #"My\ Web"#]),
             (["logs", "--fo"], ["--follow", "--format="]),

@@ -31,7 +31,8 @@ package struct ConfigureCommand: TentacleCommand {
             OptionDefinition(
                 "sandbox",
                 help:
-                    "The sandbox policy that scripts run under, e.g. standard or strict; empty for that of the machine. The sandbox command lists them"
+                    "The sandbox policy that scripts run under, e.g. standard or strict; empty for that of the machine. The sandbox command lists them",
+                choices: ["none", "standard", "strict"]
             ),
             SecretFormat.definition,
         ]

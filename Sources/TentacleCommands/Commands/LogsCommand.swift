@@ -17,7 +17,8 @@ package struct LogsCommand: TentacleCommand {
             OptionDefinition("task", help: "Only scripts of this server task, as ServerTasks-12 or 12"),
             OptionDefinition(
                 "format",
-                help: "The format of the output (text,json). Defaults to text. As json, one object a line."
+                help: "The format of the output (text,json). Defaults to text. As json, one object a line.",
+                choices: OutputFormat.names
             ),
         ]
     )

@@ -11,7 +11,8 @@ package struct SandboxCommand: TentacleCommand {
         options: [
             OptionDefinition(
                 "format",
-                help: "The format of what list, check and explain print (text,json). Defaults to text."
+                help: "The format of what list, check and explain print (text,json). Defaults to text.",
+                choices: OutputFormat.names
             ),
             OptionDefinition("config", help: "Machine file to use instead of /etc/tentacle/launcher.toml"),
             OptionDefinition("policies", help: "Directory of policy files to use instead of /etc/tentacle/policies"),

@@ -14,7 +14,8 @@ package struct ServerCommsCommand: TentacleCommand {
             OptionDefinition(
                 "style",
                 help:
-                    "The communication style to use with the Octopus Server - either TentacleActive or TentaclePassive"
+                    "The communication style to use with the Octopus Server - either TentacleActive or TentaclePassive",
+                choices: RegistrationOptions.styles
             ),
             OptionDefinition(
                 "host",

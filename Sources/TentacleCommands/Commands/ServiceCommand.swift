@@ -46,7 +46,8 @@ package struct ServiceCommand: TentacleCommand {
                 "unit",
                 help:
                     "Which unit --install and --reconfigure write: 'project' for the hardened one of the package, 'stock' for the "
-                    + "stock agent's. Defaults to 'project' where the package's units are installed and no --username is given."
+                    + "stock agent's. Defaults to 'project' where the package's units are installed and no --username is given.",
+                choices: ServicePlan.Kind.allCases.map(\.rawValue)
             ),
             OptionDefinition(
                 "fail-on-error",

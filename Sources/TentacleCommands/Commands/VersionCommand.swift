@@ -31,16 +31,17 @@ package struct VersionCommand: TentacleCommand {
 }
 
 /// `--format` of the commands that know two.
-enum OutputFormat: Hashable, Sendable {
+enum OutputFormat: String, CaseIterable, Sendable {
     case text
     case json
 
+    static var names: [String] { Self.allCases.map(\.rawValue) }
+
     init(_ options: ParsedOptions) throws(CommandError) {
         let value = options.text("format") ?? "text"
-        switch value.lowercased() {
-        case "text": self = .text
-        case "json": self = .json
-        default: throw CommandError("The format '\(value)' is not supported. Try text or json.")
+        guard let format = Self(rawValue: value.lowercased()) else {
+            throw CommandError("The format '\(value)' is not supported. Try text or json.")
         }
+        self = format
     }
 }

@@ -12,16 +12,13 @@ enum ValueCompletion: Hashable, Sendable {
 extension OptionDefinition {
     /// Nil for a flag, which has no value.
     ///
-    /// One table by name: an option means the same in every command that has it.
+    /// Files and folders by name: such an option means the same in every command that has it.
     var valueCompletion: ValueCompletion? {
         switch (self.kind, self.name) {
         case (.flag, _): nil
         case (.boolean, _): .choice(["true", "false"])
+        case _ where !self.choices.isEmpty: .choice(self.choices)
         case (_, "instance"): .instance
-        case (_, "format"): .choice(["text", "json"])
-        case (_, "comms-style"), (_, "style"): .choice(["TentaclePassive", "TentacleActive"])
-        case (_, "tenanted-deployment-participation"): .choice(["Untenanted", "TenantedOrUntenanted", "Tenanted"])
-        case (_, "sandbox"): .choice(["none", "standard", "strict"])
         case (_, "config"), (_, "file"), (_, "package"), (_, "server-ca"), (_, "export-pfx"): .file
         case (_, let name) where name.hasSuffix("-file"): .file
         case (_, "home"), (_, "app"), (_, "destination"), (_, "policies"): .directory

@@ -3,7 +3,7 @@ import Glibc
 
 /// Everything that installing one instance as a service changes, worked out before the first change.
 struct ServicePlan {
-    enum Kind: String {
+    enum Kind: String, CaseIterable {
         /// The hardened unit of this project: the agent without privileges, scripts by the launcher's socket.
         case project
         /// The unit of the stock agent: scripts run as the agent's user.
