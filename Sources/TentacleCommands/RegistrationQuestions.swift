@@ -115,8 +115,17 @@ struct RegistrationQuestions {
         among documents: [JSONValue]? = nil,
         _ options: inout ParsedOptions
     ) throws(CommandError) {
-        let names = (documents ?? []).compactMap { $0.text("Name") }.prefix(Self.shownNames)
-        let offer = names.isEmpty ? "" : "; " + names.map { ReadableText.escapingControls($0) }.joined(separator: ", ")
+        let names = (documents ?? []).compactMap { $0.text("Name") }
+        if documents != nil, names.isEmpty {
+            // No answer would do.
+            throw CommandError(
+                "The server has no \(question.lowercased()) that this user sees. Create one in its portal, or use the API key "
+                    + "of a user who sees them. Nothing has been changed."
+            )
+        }
+        var shown = names.prefix(Self.shownNames).map { ReadableText.escapingControls($0) }
+        if names.count > shown.count { shown.append("and \(names.count - shown.count) more") }
+        let offer = shown.isEmpty ? "" : "; " + shown.joined(separator: ", ")
         let answer = try self.ask("\(question) (several with commas between\(offer))") { answer in
             let items = Self.items(answer)
             guard !items.isEmpty else { return "At least one is needed." }

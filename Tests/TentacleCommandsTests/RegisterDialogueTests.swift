@@ -138,6 +138,50 @@ private final class Person: Sendable {
         }
     }
 
+    @Test("a server without environments: no question that has no answer")
+    func noEnvironments() async throws {
+        var behaviour = FakeOctopus.Behaviour()
+        behaviour.oddities["GET /api/Spaces-1/environments"] = (200, #"{"Items":[],"Links":{}}"#)
+        try await TestWorld.with(FakeOctopus(behaviour)) { world in
+            try world.makeInstance()
+            let person = Person("API-GOOD", "target", "Test")
+            world.context.prompt = person.prompt
+            let outcome = world.run("register", "--server=http://octopus.local")
+            #expect(outcome.exitCode == 1)
+            #expect(
+                outcome.errors
+                    == "The server has no environments that this user sees. Create one in its portal, or use the API key of "
+                    + "a user who sees them. Nothing has been changed.\n"
+            )
+            #expect(person.questions.count == 2)
+        }
+    }
+
+    @Test("of many environments twenty are named, and how many more there are; each will do")
+    func manyEnvironments() async throws {
+        var behaviour = FakeOctopus.Behaviour()
+        let items = (1...45).map { #"{"Id":"Environments-\#($0)","Name":"E\#($0)","Type":"Static"}"# }
+        let collection = #"{"Items":[\#(items.joined(separator: ","))],"Links":{}}"#
+        for path in ["environments", "environments/v2"] {
+            behaviour.oddities["GET /api/Spaces-1/\(path)"] = (200, collection)
+        }
+        let server = FakeOctopus(behaviour)
+        try await TestWorld.with(server) { world in
+            try world.makeInstance()
+            let person = Person("API-GOOD", "target", "e45, E1", "web", "polling", "")
+            world.context.prompt = person.prompt
+            #expect(world.run("register", "--server=http://octopus.local").exitCode == 0)
+            let names = (1...20).map { "E\($0)" }.joined(separator: ", ")
+            #expect(
+                person.questions.contains(
+                    "Environments (several with commas between; \(names), and 25 more): "
+                )
+            )
+            let body = try #require(try server.writes.last)
+            #expect(body["EnvironmentIds"] == .strings(["Environments-45", "Environments-1"]))
+        }
+    }
+
     @Test("a complete command line is asked nothing; --workerpool makes a worker of it")
     func complete() async throws {
         let server = FakeOctopus()
