@@ -199,8 +199,35 @@ private struct FakeNetwork: HTTPTransport {
             let server = try #require(report.all("server").first)
             #expect(server.detail == "https://octopus.example.com:10943: \(failure.message)")
             #expect(server.next?.contains(advice) == true)
-            #expect(report.outcome("port") == "fail")
+            let port = try #require(report.all("port").first)
+            #expect(port.outcome == "fail")
+            // A port that is taken is another trouble than one where nobody is.
+            let isTaken = failure.code == .tls
+            #expect(port.detail.hasPrefix(isTaken ? "Somebody else listens on port 10933" : "Nobody answers on"))
+            #expect(port.next?.hasPrefix(isTaken ? "ss -ltnp 'sport = :10933'" : "Start the agent") == true)
             #expect(report.outcome("web address") == "fail")
+        }
+    }
+
+    @Test("behind a proxy it is the proxy that is to be looked at", arguments: [true, false])
+    func proxyDown(hasProxy: Bool) async throws {
+        try await Self.withHealthyWorld {
+            $0.failure = TransportError(.unreachable, "Connection refused")
+        } _: { world in
+            if hasProxy { _ = world.run("polling-proxy", "--proxyEnable=true", "--proxyHost=gate", "--proxyPort=3128") }
+            let next = try Self.examine(world).report.all("server").first?.next
+            #expect(next?.hasPrefix("See that the proxy gate:3128 runs") == hasProxy)
+            #expect(next?.contains("port 10943") == true)
+        }
+    }
+
+    @Test("a file that is no configuration is to be mended, not looked for")
+    func garbage() async throws {
+        try await Self.withHealthyWorld { world in
+            try world.write("<oct", "home/x.config")
+            let configuration = try #require(try Self.examine(world).report.all("configuration").first)
+            #expect(configuration.outcome == "fail")
+            #expect(configuration.next?.hasPrefix("Mend the file or put a copy of it back") == true)
         }
     }
 
@@ -326,6 +353,16 @@ private struct FakeNetwork: HTTPTransport {
             world.context.now = { .init(sinceEpoch: (Self.now - 3 + age) * 1_000_000) }
             let (report, _) = try Self.examine(world)
             #expect(report.outcome("agent") == outcome)
+            guard outcome == "fail" else { return }
+            #expect(
+                report.all("agent").first?.next
+                    == "tentacle service --install --start --instance 'Tentacle', or tentacle agent in a terminal"
+            )
+            try world.write("[Service]\n", "etc/systemd/system/Tentacle.service")
+            #expect(
+                try Self.examine(world).report.all("agent").first?.next
+                    == "systemctl start 'Tentacle.service', or tentacle agent in a terminal"
+            )
         }
     }
 

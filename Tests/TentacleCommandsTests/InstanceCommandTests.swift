@@ -285,7 +285,11 @@ import Testing
                 )
                 #expect(try world.configuration().trustedServers().map(\.thumbprint) == ["DEF", "GHI"])
             }
-            _ = world.run("configure", "--trust=XYZ", "--reset-trust")
+            #expect(
+                world.run("configure", "--trust=XYZ", "--reset-trust").output.hasPrefix(
+                    "Removing all trusted Octopus Servers...\nAdding 1 trusted Octopus Servers\n"
+                )
+            )
             #expect(
                 try world.configuration().trustedServers() == [
                     TrustedServer(thumbprint: "XYZ", communicationStyle: .listening)

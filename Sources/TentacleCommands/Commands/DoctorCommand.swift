@@ -45,9 +45,14 @@ package struct DoctorCommand: TentacleCommand {
             configuration = try context.configuration(of: instance)
         } catch {
             let advice =
-                error.code == .permission
-                ? "Run the command as root or as the user of the agent"
-                : "tentacle list-instances shows what there is; tentacle create-instance makes one"
+                if error.code == .permission {
+                    "Run the command as root or as the user of the agent"
+                } else if report.instance == nil {
+                    "tentacle list-instances shows what there is; tentacle create-instance makes one"
+                } else {
+                    "Mend the file or put a copy of it back; if there is none, move it away and begin with tentacle "
+                        + "create-instance"
+                }
             report.findings.append(
                 .fail(report.instance == nil ? "instance" : "configuration", error.message, next: advice)
             )

@@ -93,11 +93,10 @@ struct HostChecks {
             return .skip(check, error.message)
         }
         guard self.unit.path != nil else {
-            let selection = self.instance?.name.map { " --instance '\($0)'" } ?? ""
             return .warn(
                 check,
                 "\(self.unit.name) is not installed: the agent does not start with the machine",
-                next: "tentacle service --install --start\(selection)"
+                next: self.installation
             )
         }
         guard system.isTrue("is-active", self.unit.name) else {
@@ -117,12 +116,17 @@ struct HostChecks {
         return .pass(check, "\(self.unit.name) runs, and starts with the machine")
     }
 
+    private var installation: String {
+        "tentacle service --install --start" + (self.instance?.name.map { " --instance '\($0)'" } ?? "")
+    }
+
     private func agent() -> Finding {
         let check = "agent"
         guard let home = self.configuration?.homeDirectory else { return .skip(check, "There is no home directory") }
         let now = self.context.now()
         let pulse = AgentPulse(homeDirectory: home, now: now)
-        let start = "systemctl start '\(self.unit.name)', or tentacle agent in a terminal"
+        let service = self.unit.path == nil ? self.installation : "systemctl start '\(self.unit.name)'"
+        let start = "\(service), or tentacle agent in a terminal"
         switch pulse.state {
         case .running: return .pass(check, "It runs: \(pulse.text(now))")
         case .silent: return .fail(check, "It does not run, or hangs: \(pulse.text(now))", next: start)

@@ -85,7 +85,7 @@ struct ServerChecks {
         do throws(TransportError) {
             response = try self.context.transport.send(HTTPRequest("POST", url), options: self.options(proxy))
         } catch {
-            return [.fail(check, "\(text): \(error.message)", next: Self.advice(error, port: address.port))]
+            return [.fail(check, "\(text): \(error.message)", next: Self.advice(error, address.port, proxy))]
         }
         var findings = [self.thumbprint(of: response, text, expecting: thumbprints)]
         if let skew = self.clock(response, text) { findings.append(skew) }
@@ -103,8 +103,12 @@ struct ServerChecks {
         return options
     }
 
-    private static func advice(_ error: TransportError, port: Int) -> String {
-        switch error.code {
+    private static func advice(_ error: TransportError, _ port: Int, _ proxy: TransportOptions.Proxy) -> String {
+        if case .custom(let host, let proxyPort, _, _) = proxy, error.code != .tls {
+            return "See that the proxy \(host):\(proxyPort) runs, and that it lets this machine through to port "
+                + "\(port); tentacle polling-proxy sets another"
+        }
+        return switch error.code {
         case .unreachable: "Open port \(port) in the firewalls between here and there, and see that the server runs"
         case .timedOut: "Something drops what is sent to port \(port): a firewall, most likely"
         case .tls: "Something between here and there speaks no TLS 1.2, or opens it: no proxy may terminate it"
@@ -161,22 +165,32 @@ struct ServerChecks {
             let shown = response.certificate.flatMap(Thumbprint.init(certificatePEM:))
             let own = self.configuration.thumbprint.flatMap { Thumbprint($0) }
             guard let shown, shown == own else {
-                return .fail(
-                    check,
+                return self.otherListener(
                     "Somebody else listens on port \(port), or an agent that was not restarted since its certificate was "
                         + "changed (it shows \(shown?.description ?? "no certificate"))",
-                    next: "ss -ltnp 'sport = :\(port)' names it; restart the agent, or give it another port with "
-                        + "tentacle configure --port"
+                    port
                 )
             }
             return .pass(check, "The agent listens on \(host):\(port), with its own certificate")
         } catch {
+            guard error.code != .tls else {
+                return self.otherListener("Somebody else listens on port \(port), without TLS: \(error.message)", port)
+            }
             return .fail(
                 check,
                 "Nobody answers on \(host):\(port): \(error.message)",
                 next: "Start the agent; its log says why it does not listen"
             )
         }
+    }
+
+    private func otherListener(_ detail: String, _ port: Int) -> Finding {
+        .fail(
+            "port",
+            detail,
+            next: "ss -ltnp 'sport = :\(port)' names it; restart the agent, or give it another port with "
+                + "tentacle configure --port"
+        )
     }
 
     // MARK: The server's web address
