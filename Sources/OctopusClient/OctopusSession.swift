@@ -131,11 +131,12 @@ package final class OctopusSession {
                 failure = self.explained(error)
                 guard failure.code == .unreachable else { throw failure }
             }
-            if waited == .zero, self.patience > .zero {
-                self.onWaiting("\(failure.message) Trying again for up to \(self.patience.components.seconds) seconds.")
-            }
+            let isFirst = waited == .zero
             waited += clock.now - start + delay
             guard waited <= self.patience else { throw failure }
+            if isFirst {
+                self.onWaiting("\(failure.message) Trying again for up to \(self.patience.components.seconds) seconds.")
+            }
             self.pause(delay)
         }
     }

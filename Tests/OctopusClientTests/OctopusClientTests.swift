@@ -234,6 +234,17 @@ final class DeadlineTransport: HTTPTransport {
         #expect(transport.deadlines.withLock { $0 } == [.seconds(expected), .seconds(600)])
     }
 
+    @Test("nobody is told of tries that will not be", arguments: [0, 1])
+    func noMoreTries(patience: Int) throws {
+        let session = try self.session(TableTransport(["GET ~/api": (0, "")]))
+        session.patience = .seconds(patience)
+        let told = Mutex(0)
+        session.onWaiting = { _ in told.withLock { $0 += 1 } }
+        // A second's pause and the first try itself are more than a second.
+        #expect(throws: OctopusError.self) { try session.root() }
+        #expect(told.withLock { $0 } == 0)
+    }
+
     @Test("a server that starts is waited for, a second a try, and told of once", arguments: zip([0, 503], [60, 120]))
     func waiting(status: Int, tries: Int) throws {
         let pauses = Mutex<[Duration]>([])
