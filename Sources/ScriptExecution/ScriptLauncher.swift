@@ -8,7 +8,8 @@ package protocol ScriptLauncher: Sendable {
     func ask(_ request: LauncherRequest) async throws -> LauncherReply
 }
 
-/// Asks `tentacle-launcher`: over its socket when systemd listens there, else by starting it (DESIGN.md 2).
+/// Asks `tentacle-launcher`: over its socket when systemd listens there and this user may ask, else by starting it
+/// (DESIGN.md 2).
 package struct LauncherClient: ScriptLauncher {
     /// That of the installed units.
     package static let defaultSocketPath = LauncherSocket.path
@@ -23,7 +24,8 @@ package struct LauncherClient: ScriptLauncher {
 
     /// - Parameters:
     ///   - workDirectory: `<Home>/Work`, told to a launcher that we start; one behind a socket has its own.
-    ///   - socketPath: used when it exists at the time of a request.
+    ///   - socketPath: used when it exists at the time of a request and may be connected to: an agent of an ordinary user's
+    ///     shares its host with the package's socket, which is not for it.
     ///   - executable: the launcher program, used otherwise.
     ///   - arguments: more of them for a launcher that we start.
     package init(
@@ -51,7 +53,12 @@ package struct LauncherClient: ScriptLauncher {
     package func ask(_ request: LauncherRequest) async throws -> LauncherReply {
         let client = self
         return try await offThePool {
-            if unsafe access(client.socketPath, F_OK) == 0 { return try client.askOverSocket(request) }
+            guard unsafe access(client.socketPath, W_OK) == 0 else { return try client.askByStarting(request) }
+            let reply = try client.askOverSocket(request)
+            // The launchers behind the socket serve the directories that the machine's settings name. Root's agents, which
+            // the stock agent's units and those that people write start, need nobody's leave. Never for others: their
+            // scripts would run without what their unit has the launcher for.
+            guard case .failed = reply, geteuid() == 0, client.executable != nil else { return reply }
             return try client.askByStarting(request)
         }
     }
@@ -72,7 +79,8 @@ package struct LauncherClient: ScriptLauncher {
         guard let executable else {
             throw ScriptExecutionError(
                 .launcher,
-                "there is no launcher: nothing listens at \(socketPath) and tentacle-launcher is not beside this program"
+                "there is no launcher: nothing that this user may ask listens at \(socketPath), and tentacle-launcher is not "
+                    + "beside this program"
             )
         }
         var ends: [Int32] = [-1, -1]

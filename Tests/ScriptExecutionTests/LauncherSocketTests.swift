@@ -73,6 +73,40 @@ private final class LauncherSocket: Sendable {
         }
     }
 
+    @Test(
+        "an agent of root's starts its own launcher where the one behind the socket does not serve its directory",
+        .enabled(if: geteuid() == 0, "needs root")
+    )
+    func otherDirectory() async throws {
+        let launcher = try #require(ScriptFixture.launcherPath)
+        try await ScriptFixture.withHome { home in
+            let other = home + "/other/Work"
+            try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
+            let server = try LauncherSocket(path: home + "/launcher.sock", launcher: launcher, workDirectory: other)
+            try await server.whileListening {
+                func run(
+                    _ executable: String?,
+                    _ ticket: String,
+                    _ expect: @Sendable @escaping (ScriptStatus) -> Void
+                ) async throws {
+                    let client = LauncherClient(
+                        workDirectory: home + "/Work",
+                        socketPath: home + "/launcher.sock",
+                        executable: executable
+                    )
+                    try await ScriptFixture(home: home, launcher: client).running { fixture in
+                        expect(try await fixture.run("echo hello", ticket: ticket))
+                    }
+                }
+                try await run(launcher, "one") { #expect(ScriptFixture.output($0) == ["hello"]) }
+                try await run(nil, "two") { refused in
+                    #expect(refused.exitCode == ScriptExitCode.couldNotStart)
+                    #expect(refused.logs.last?.text.contains("cannot open the workspace of two") == true)
+                }
+            }
+        }
+    }
+
     @Test("without a launcher a script ends with -42 and says what to do")
     func noLauncher() async throws {
         let client = LauncherClient(workDirectory: "/nowhere", socketPath: "/nowhere.sock", executable: nil)
