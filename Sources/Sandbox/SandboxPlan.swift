@@ -162,11 +162,15 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
 
     // MARK: Namespaces
 
+    /// The second is what a container's root is.
+    private static let noAdministration = "not root, or root without CAP_SYS_ADMIN"
+
     /// Why no namespace can be had at all; nil: they can.
     private var namespaceRefusal: String? {
         if host.hasAdministration { return nil }
         if !policy.identity.noNewPrivileges {
-            return "not root, and a user namespace would end sudo: no-new-privileges = true in a policy permits it"
+            return "\(Self.noAdministration), and a user namespace would end sudo: no-new-privileges = true in a "
+                + "policy permits it"
         }
         return host.refusal(of: .userNamespace)
     }
@@ -307,7 +311,7 @@ package struct SandboxPlan: Equatable, Sendable, CustomStringConvertible {
     /// Landlock and system-call filters are for root and for whoever gives up new privileges.
     private var restrictionRefusal: String? {
         guard !host.hasAdministration, !policy.identity.noNewPrivileges else { return nil }
-        return "not root, and sudo is to work: no-new-privileges = true in a policy permits it"
+        return "\(Self.noAdministration), and sudo is to work: no-new-privileges = true in a policy permits it"
     }
 
     private mutating func planLandlock() {

@@ -69,7 +69,7 @@ import Testing
             #expect(log.contains(" err \(text)\n"), "\(log)")
             #expect(log.contains(" dbg Not enforced here: a control group ("), "\(log)")
             #expect(log.contains("; a PID namespace, read-only paths, hidden paths, a /tmp of its own, "), "\(log)")
-            #expect(log.contains("(not root, and a user namespace would end sudo: "), "\(log)")
+            #expect(log.contains("CAP_SYS_ADMIN, and a user namespace would end sudo: "), "\(log)")
             #expect(log.contains("and those of other users cannot be killed."), "\(log)")
         }
     }
