@@ -165,6 +165,32 @@ import Testing
         }
     }
 
+    @Test("units are root's: who may use sudo repeats the command as root, without the password that it ignores")
+    func becomesRoot() async throws {
+        try await TestWorld.with { world in
+            let service = try ServiceWorld(world)
+            world.context.isRoot = false
+            world.context.host.environment["OCTOPUS_SERVICE_USERNAME"] = "deploy"
+            try world.makeServiceInstance("My Own")
+            let words = ["--install", "--start", "--INSTANCE", "My Own", "--password=secret", "--dependOn=cron"]
+            let outcome = world.run(["service"] + words)
+            #expect(outcome.exitCode == 100)
+            #expect(outcome.errors.contains("Could not start '\(world.path)/bin/sudo'"))
+            #expect(outcome.output == "Permission denied. Retrying 'Tentacle service' with sudo...\n")
+            #expect(
+                world.executed == [
+                    [
+                        "\(world.path)/bin/sudo", "-n", "--", "/usr/bin/env", "OCTOPUS_SERVICE_USERNAME=deploy",
+                        "/opt/octopus/tentacle/Tentacle", "service", "--install", "--start", "--instance=My Own",
+                        "--dependOn=cron",
+                    ]
+                ]
+            )
+            #expect(service.taken() == ["sudo -vn"])
+            #expect(world.names(in: "etc/systemd/system").isEmpty)
+        }
+    }
+
     // MARK: Prerequisites
 
     @Test("bash, the right to change services, and systemd are asked for before anything is done")
@@ -408,6 +434,21 @@ import Testing
                 )
                 #expect(service.taken() == ["systemctl --no-block restart Tentacle"])
             }
+            // Those of the package's units, too.
+            try service.installUnits()
+            let wanted = world.path + "/etc/systemd/system/multi-user.target.wants"
+            try DurableFile.makeDirectory(wanted)
+            for unit in ["tentacle.service", "tentacle@my\\x20own.service", "tentacle@\\xff.service", "cron.service"] {
+                #expect(symlink("/nowhere", "\(wanted)/\(unit)") == 0)
+            }
+            service.answer("systemctl is-enabled --quiet tentacle@my\\x20own.service", ProgramEnd(status: 0))
+            #expect(world.run("service", "--restart", "--instance=*").exitCode == 0)
+            #expect(
+                service.taken() == [
+                    "systemctl --no-block restart Tentacle",
+                    "systemctl --no-block restart tentacle@my\\x20own.service",
+                ]
+            )
         }
     }
 

@@ -104,11 +104,31 @@ package struct ServiceCommand: TentacleCommand {
             throw CommandError("--instance=* can only be used for --start, --stop, and --restart flags")
         }
         let system = try SystemControl(context, changesSomething: self.actions != [.status])
+        if !context.isRoot, !self.actions.isDisjoint(with: [.install, .uninstall, .reconfigure]) {
+            throw self.repeatAsRoot(system)
+        }
         if isEvery {
             try self.runOnAll(system)
         } else {
             try self.run(on: self.options.selector, system)
         }
+    }
+
+    /// Who may use sudo gets at root's files, which units are, with the same command in the same directory.
+    private func repeatAsRoot(_ system: SystemControl) -> CommandError {
+        let context = system.context
+        context.console.info("Permission denied. Retrying '\(context.programName) service' with sudo...")
+        // sudo lets no variables through; only what decides about units is handed on.
+        let variables = ["TentacleMachineConfigurationHomeDirectory", "OCTOPUS_SERVICE_USERNAME"].compactMap { name in
+            context.host.variable(name).map { "\(name)=\($0)" }
+        }
+        let flags = Set(Self.definition.options.filter { $0.kind == .flag }.map(\.name))
+        let options = self.options.occurrences.filter { $0.name != "password" }.map {
+            flags.contains($0.name) ? "--\($0.name)" : "--\($0.name)=\($0.value)"
+        }
+        return system.becomeRoot(
+            (variables.isEmpty ? [] : ["/usr/bin/env"] + variables) + [context.programPath, "service"] + options
+        )
     }
 
     // MARK: One and all

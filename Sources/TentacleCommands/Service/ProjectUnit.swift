@@ -96,6 +96,31 @@ enum PackagedUnit {
         return instance == TentacleInstance.defaultName ? ["tentacle.service", template] : [template]
     }
 
+    /// The instance that the unit of that name runs; nil for a unit that is not of the package.
+    static func instance(of unit: String) -> String? {
+        if unit == "tentacle.service" { return TentacleInstance.defaultName }
+        guard unit.hasPrefix("tentacle@"), unit.hasSuffix(".service") else { return nil }
+        let name = Self.unescaped(unit.dropFirst("tentacle@".count).dropLast(".service".count))
+        return name.flatMap { Self.names(of: $0).contains(unit) ? $0 : nil }
+    }
+
+    /// Nil for what is no text.
+    private static func unescaped(_ text: Substring) -> String? {
+        var result: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), rest.first == UInt8(ascii: "x"),
+                let code = UInt8(String(decoding: rest.dropFirst().prefix(2), as: UTF8.self), radix: 16)
+            {
+                result.append(code)
+                rest = rest.dropFirst(3)
+            } else {
+                result.append(byte == UInt8(ascii: "-") ? UInt8(ascii: "/") : byte)
+            }
+        }
+        return String(validating: result, as: UTF8.self)
+    }
+
     /// As `systemd-escape` does it for the part of a name behind `@`.
     private static func escaped(_ text: String) -> String {
         var result = ""

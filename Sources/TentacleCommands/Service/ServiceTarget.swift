@@ -30,12 +30,14 @@ struct ServiceTarget: Hashable {
     /// Instances that units on this host run, by name; for scripts, from whose sandbox the index is hidden.
     static func instancesOfUnits(_ host: HostFiles) -> [String] {
         let directory = host.wellKnown(ServicePlan.unitDirectory)
-        return DirectoryNames.list(directory).filter { $0.hasSuffix(".service") }.compactMap { name in
+        let enabled = DirectoryNames.list(directory + "/multi-user.target.wants").compactMap(PackagedUnit.instance)
+        let written = DirectoryNames.list(directory).filter { $0.hasSuffix(".service") }.compactMap { name -> String? in
             guard let bytes = try? DurableFile.read("\(directory)/\(name)"), bytes.count <= UnitText.maximumBytes,
                 case .instance(let instance) = UnitText(String(decoding: bytes, as: UTF8.self)).agentCommandLine?
                     .selection
             else { return nil }
             return name == SystemdUnit.name(of: .instance(instance)) + ".service" ? instance : nil
         }
+        return written + enabled.filter { !written.contains($0) }
     }
 }

@@ -13,6 +13,8 @@ struct SystemControl {
         "Interactive authentication required", "Failed to", "Access denied", "Permission denied",
     ]
 
+    static let notPrivileged = CommandError("Requires elevated privileges. Please run command as sudo.")
+
     let context: CommandContext
     private let path: String
     private let sudo: String?
@@ -29,7 +31,7 @@ struct SystemControl {
         self.sudo = search.find("sudo")
         if changesSomething, !context.isRoot {
             guard let sudo, context.runProgram(sudo, ["-vn"])?.status == 0 else {
-                throw CommandError("Requires elevated privileges. Please run command as sudo.")
+                throw Self.notPrivileged
             }
         }
         guard let path = search.find("systemctl") else {
@@ -66,6 +68,13 @@ struct SystemControl {
             }
         }
         return false
+    }
+
+    /// Becomes another program, as root; returns only to say why not.
+    func becomeRoot(_ words: [String]) -> CommandError {
+        guard let sudo = self.sudo else { return Self.notPrivileged }
+        let code = self.context.replaceProcess(sudo, ["-n", "--"] + words)
+        return CommandError(.failure, "Could not start '\(sudo)': \(String(cString: strerror(code))).")
     }
 
     /// After a unit file was written or removed; a host that does not run systemd now reads it when it does.
