@@ -100,6 +100,64 @@ import Testing
         }
     }
 
+    /// What the package leaves of a stock agent: ours in its place, theirs beside it.
+    private func makePrograms(_ world: TestWorld) throws {
+        for (name, text) in [
+            ("tentacle/Tentacle", "ours"), ("tentacle/tentacle-launcher", "ours"),
+            ("tentacle.replaced/old", "ours, before"), ("tentacle.stock/Tentacle", "theirs"),
+            ("tentacle.stock/Tentacle.dll", "theirs"),
+        ] {
+            try world.write(text, "opt/octopus/\(name)")
+            #expect(chmod("\(world.path)/opt/octopus/\(name)", 0o755) == 0)
+        }
+    }
+
+    @Test("the stock agent's program is put back, with an import to undo and without", arguments: [true, false])
+    func undoWithProgram(isImported: Bool) async throws {
+        try await TestWorld.with { world in
+            let service = try ServiceWorld(world)
+            try self.makeStock(world, service: service)
+            try self.makePrograms(world)
+            if isImported { #expect(world.run("import-stock").exitCode == 0) }
+            let before = self.files(world)
+            #expect(world.run("import-stock", "--undo", "--with-program", "--dry-run").exitCode == 0)
+            #expect(self.files(world) == before)
+            _ = service.taken()
+            let outcome = world.run("import-stock", "--undo", "--with-program")
+            #expect(outcome.exitCode == 0, "\(outcome)")
+            #expect(outcome.output.contains("install the stock agent's package before you remove it"))
+            #expect(try world.text("opt/octopus/tentacle/Tentacle") == "theirs")
+            #expect(world.names(in: "opt/octopus") == ["tentacle", "tentacle.replaced"])
+            #expect(world.names(in: "opt/octopus/tentacle.replaced") == ["Tentacle", "tentacle-launcher"])
+            #expect(try world.text("\(Self.units)/Tentacle.service") == Self.stockUnit)
+            #expect(service.taken().suffix(2) == ["systemctl restart Tentacle", "systemctl restart web-agent"])
+            // As after an interruption.
+            #expect(world.run("import-stock", "--undo", "--with-program").exitCode == 0)
+            #expect(try world.text("opt/octopus/tentacle/Tentacle") == "theirs")
+        }
+    }
+
+    @Test("without the program to put back, or with one that others can write, nothing is undone")
+    func noProgram() async throws {
+        try await TestWorld.with { world in
+            let service = try ServiceWorld(world)
+            try self.makeStock(world, service: service)
+            try self.makePrograms(world)
+            let alone = world.run("import-stock", "--with-program")
+            #expect(alone.errors == "--with-program can only be used with --undo.\n")
+            #expect(world.run("import-stock").exitCode == 0)
+            let before = self.files(world)
+            #expect(chmod(world.path + "/opt/octopus/tentacle.stock", 0o777) == 0)
+            let foreign = world.run("import-stock", "--undo", "--with-program")
+            #expect(foreign.exitCode == 1 && foreign.errors.contains("can be written by others"), "\(foreign)")
+            #expect(self.files(world) == before)
+            #expect(rename(world.path + "/opt/octopus/tentacle.stock", world.path + "/opt/gone") == 0)
+            let missing = world.run("import-stock", "--undo", "--with-program")
+            #expect(missing.exitCode == 1 && missing.errors.contains("Install the stock agent's package"), "\(missing)")
+            #expect(!world.run("import-stock", "--undo").output.contains("--with-program"))
+        }
+    }
+
     @Test("interrupted before each change: undo restores, and a repetition finishes", arguments: 0..<6)
     func interrupted(step: Int) async throws {
         for isRepeated in [false, true] {

@@ -16,6 +16,11 @@ package struct ImportStockCommand: TentacleCommand {
                 help: "Put back every file as it was and start the stock agent's services again"
             ),
             OptionDefinition(
+                "with-program",
+                kind: .flag,
+                help: "With --undo: put back the stock agent's program, too, which the package has kept"
+            ),
+            OptionDefinition(
                 "unit",
                 help:
                     "Which unit the services get: 'project' for the hardened one of the package, 'stock' for the stock agent's. "
@@ -26,22 +31,29 @@ package struct ImportStockCommand: TentacleCommand {
 
     private let isDryRun: Bool
     private let isUndo: Bool
+    private let isWithProgram: Bool
     private let kind: ServicePlan.Kind?
 
     package init(_ options: ParsedOptions) throws(CommandError) {
         self.isDryRun = options.isSet("dry-run")
         self.isUndo = options.isSet("undo")
+        self.isWithProgram = options.isSet("with-program")
+        guard self.isUndo || !self.isWithProgram else {
+            throw CommandError("--with-program can only be used with --undo.")
+        }
         self.kind = try ServiceCommand.kind(options)
     }
 
     package func run(_ context: CommandContext) throws {
         guard context.isRoot || self.isDryRun else {
-            throw CommandError("Requires elevated privileges. Please run command as sudo.")
+            throw SystemControl.notPrivileged
         }
         let system = try SystemControl(context, changesSomething: !self.isDryRun)
         let record = try ImportRecord.load(context.host)
         if self.isUndo {
-            guard let record else { throw CommandError("There is nothing to undo: no stock agent has been imported.") }
+            guard record != nil || self.isWithProgram else {
+                throw CommandError("There is nothing to undo: no stock agent has been imported.")
+            }
             return try self.undo(record, system)
         }
         guard record?.state != .imported else {
@@ -164,23 +176,54 @@ package struct ImportStockCommand: TentacleCommand {
 
     // MARK: Giving back
 
-    private func undo(_ record: ImportRecord, _ system: SystemControl) throws {
+    /// Without a record the package alone has taken the stock agent's place: its units start ours.
+    private func undo(_ record: ImportRecord?, _ system: SystemControl) throws {
         let context = system.context
-        for file in record.files { context.console.info("\(file.backup == nil ? "Removes" : "Restores") \(file.path)") }
-        for owner in record.owners { context.console.info("Gives \(owner.path) back") }
+        let program = StockProgram(context.host)
+        for file in record?.files ?? [] {
+            context.console.info("\(file.backup == nil ? "Removes" : "Restores") \(file.path)")
+        }
+        for owner in record?.owners ?? [] { context.console.info("Gives \(owner.path) back") }
+        if self.isWithProgram { context.console.info("Moves \(program.kept) to \(program.place)") }
         guard !self.isDryRun else {
             context.console.info("Nothing has been changed.")
             return
         }
-        try record.restore(context)
+        let units =
+            record?.units
+            ?? StockInstallation(context).services.map { service in
+                ImportRecord.Unit(
+                    name: service.unit,
+                    wasActive: system.isTrue("is-active", service.unit),
+                    wasEnabled: system.isTrue("is-enabled", service.unit)
+                )
+            }
+        // Before anything is changed that would have to be taken back if it failed.
+        if self.isWithProgram { try program.putBack() }
+        try record?.restore(context)
         system.reload()
-        for unit in record.units where unit.wasEnabled { _ = system.call("enable", unit.name) }
-        let failed = record.units.filter { !self.restart($0, system) }.map(\.name)
-        try record.remove(context.host)
+        for unit in units where unit.wasEnabled { _ = system.call("enable", unit.name) }
+        let failed = units.filter { !self.restart($0, system) }.map(\.name)
+        try record?.remove(context.host)
+        self.tellOfProgram(program, context)
         guard failed.isEmpty else {
             throw CommandError(
                 "Everything is as it was, but these services did not start: \(failed.joined(separator: ", ")). Is the stock "
                     + "agent's program still installed?"
+            )
+        }
+    }
+
+    private func tellOfProgram(_ program: StockProgram, _ context: CommandContext) {
+        if self.isWithProgram {
+            context.console.info(
+                "The stock agent's program is in \(program.place) again; ours is in \(program.replaced). The package that is "
+                    + "installed still is ours: install the stock agent's package before you remove it."
+            )
+        } else if program.isKept {
+            context.console.info(
+                "The services start the program in \(program.place), which is ours. The stock agent's is kept in "
+                    + "\(program.kept); to put it back, run '\(context.programName) import-stock --undo --with-program'."
             )
         }
     }
