@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo example docs test test-vm torture lint bench bench-halibut bench-scripts bench-sandbox \
-    fuzz sanitize deb clean
+.PHONY: help setup build demo example docs test test-vm test-image torture faults lint bench bench-halibut bench-scripts \
+    bench-sandbox fuzz sanitize deb tarball rpm clean
 
 BIN := $(CURDIR)/.build/bin
 
@@ -30,6 +30,9 @@ test: build ## builds and runs every test this machine can run, and names what i
 
 test-vm: build ## installs the package in an emulated machine and tests it under its systemd (VM_TESTS="kills security" runs some)
 	@scripts/test-vm "$(BIN)"
+
+test-image: build ## builds the container image with podman and tests it (IMAGE_TESTS="listening worker" runs some)
+	@scripts/test-image "$(BIN)"
 
 torture: setup ## kills agents and launchers at random points (KILLS=600, SEED=number)
 	@TENTACLE_TORTURE_KILLS="$${KILLS:-600}" TENTACLE_TORTURE_SEED="$${SEED:-}" \
@@ -62,6 +65,12 @@ sanitize: setup ## tests of the wire under ThreadSanitizer and under AddressSani
 
 deb: build ## the Debian package, in .build/packages
 	@packaging/deb/build --binaries "$(BIN)"
+
+tarball: build ## the same programs as an archive for /opt/octopus, in .build/packages
+	@packaging/tarball/build "$$(packaging/deb/build --binaries "$(BIN)")"
+
+rpm: build ## the same package for rpm, in .build/packages
+	@packaging/rpm/build "$$(packaging/deb/build --binaries "$(BIN)")"
 
 clean: ## removes what was built
 	rm -rf .build
