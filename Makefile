@@ -43,7 +43,7 @@ faults: setup ## fails every file-changing call of launcher, agent and command l
 
 lint: setup ## formatter and shell linters
 	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Examples Fuzz
-	shellcheck scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging Tests/VM 2>/dev/null || true)
+	shellcheck -x scripts/* .ci/run $$(grep -rlE '^#!.*(bash|sh)$$' packaging Tests/VM 2>/dev/null || true)
 
 bench: build ## one line a figure: figure, value, unit, reference, reference value, ratio
 	@scripts/bench "$(BIN)"
