@@ -54,25 +54,24 @@ package struct LauncherClient: ScriptLauncher {
         let client = self
         return try await offThePool {
             guard unsafe access(client.socketPath, W_OK) == 0 else { return try client.askByStarting(request) }
-            let reply = try client.askOverSocket(request)
-            // The launchers behind the socket serve the directories that the machine's settings name. Root's agents, which
-            // the stock agent's units and those that people write start, need nobody's leave. Never for others: their
-            // scripts would run without what their unit has the launcher for.
-            guard case .failed = reply, geteuid() == 0, client.executable != nil else { return reply }
+            let connection = unsafe clinux_connect_unix(client.socketPath)
+            defer { if connection >= 0 { close(connection) } }
+            // The launchers behind the socket serve the directories that the machine's settings name, and a socket may be
+            // left by a unit that is stopped. Root's agents, which the stock agent's units and those that people write
+            // start, need nobody's leave. Never for others: their scripts would run without what their unit has the
+            // launcher for.
+            let mayStart = geteuid() == 0 && client.executable != nil
+            if connection == -ECONNREFUSED, mayStart { return try client.askByStarting(request) }
+            guard connection >= 0 else {
+                throw ScriptExecutionError(
+                    .launcher,
+                    "cannot connect to the launcher at \(client.socketPath): \(systemErrorText(-connection))"
+                )
+            }
+            let reply = try client.exchange(request, over: connection)
+            guard case .failed = reply, mayStart else { return reply }
             return try client.askByStarting(request)
         }
-    }
-
-    private func askOverSocket(_ request: LauncherRequest) throws -> LauncherReply {
-        let connection = unsafe clinux_connect_unix(socketPath)
-        guard connection >= 0 else {
-            throw ScriptExecutionError(
-                .launcher,
-                "cannot connect to the launcher at \(socketPath): \(systemErrorText(-connection))"
-            )
-        }
-        defer { close(connection) }
-        return try exchange(request, over: connection)
     }
 
     private func askByStarting(_ request: LauncherRequest) throws -> LauncherReply {

@@ -83,27 +83,30 @@ private final class LauncherSocket: Sendable {
             let other = home + "/other/Work"
             try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
             let server = try LauncherSocket(path: home + "/launcher.sock", launcher: launcher, workDirectory: other)
-            try await server.whileListening {
-                func run(
-                    _ executable: String?,
-                    _ ticket: String,
-                    _ expect: @Sendable @escaping (ScriptStatus) -> Void
-                ) async throws {
-                    let client = LauncherClient(
-                        workDirectory: home + "/Work",
-                        socketPath: home + "/launcher.sock",
-                        executable: executable
-                    )
-                    try await ScriptFixture(home: home, launcher: client).running { fixture in
-                        expect(try await fixture.run("echo hello", ticket: ticket))
-                    }
+            @Sendable func run(
+                _ executable: String?,
+                _ ticket: String,
+                _ expect: @Sendable @escaping (ScriptStatus) -> Void
+            ) async throws {
+                let client = LauncherClient(
+                    workDirectory: home + "/Work",
+                    socketPath: home + "/launcher.sock",
+                    executable: executable
+                )
+                try await ScriptFixture(home: home, launcher: client).running { fixture in
+                    expect(try await fixture.run("echo hello", ticket: ticket))
                 }
+            }
+            try await server.whileListening {
                 try await run(launcher, "one") { #expect(ScriptFixture.output($0) == ["hello"]) }
                 try await run(nil, "two") { refused in
                     #expect(refused.exitCode == ScriptExitCode.couldNotStart)
                     #expect(refused.logs.last?.text.contains("cannot open the workspace of two") == true)
                 }
             }
+            // A socket that nobody listens at any more.
+            try await run(launcher, "three") { #expect(ScriptFixture.output($0) == ["hello"]) }
+            try await run(nil, "four") { #expect($0.logs.last?.text.contains("Connection refused") == true) }
         }
     }
 
