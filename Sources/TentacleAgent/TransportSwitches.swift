@@ -4,8 +4,6 @@ import HalibutProtocol
 ///
 /// Two of them change nothing, which the log says to who asks for something else:
 ///
-/// | Variable | Stock agent | Here |
-/// |---|---|---|
 /// - `TentacleEnableDataStreamLengthChecks`: the stock agent without it only logs that a stream it sends has another length
 ///   than announced. Here the length is always checked, both ways, and a wrong one ends the connection (halibut.md 9.4).
 /// - `TentacleUseAsyncListener`: another loop that accepts connections, the same on the wire. There is one here.
