@@ -1,6 +1,5 @@
 import AgentConfiguration
 import FuzzSupport
-import Glibc
 import SecureTransport
 
 /// A configuration file as another product, an editor or a stranger has left it, and the values in it.
@@ -69,32 +68,24 @@ private func encodings(_ input: inout FuzzInput) {
 
 // MARK: Values
 
-/// A machine of its own, made once, in memory; it goes with the process.
+/// A machine of its own with its keys, beside the program and so with what was built.
 private let host: HostFiles = {
-    var template = Array("/dev/shm/fuzz-configuration-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { fatalError("no scratch directory") }
-    let root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let root = (HostFiles.programPath() ?? "") + ".machine"
     do {
-        try DurableFile.makeDirectory(root + "/etc/octopus")
+        try DurableFile.makeDirectory(root + "/etc")
         let machine = Array("0123456789abcdef0123456789abcdef\n".utf8)
         try DurableFile.write(machine, to: root + "/etc/machine-id", mode: 0o600)
-        // Makes the key of the other form, too.
-        _ = try SecretProtection(host: HostFiles(root: root)).encrypt("", form: .versioned)
     } catch {
         fatalError("\(error)")
-    }
-    scratch = root
-    atexit {
-        for path in ["/etc/octopus/machinekey", "/etc/machine-id"] { unlink(scratch + path) }
-        for path in ["/etc/octopus", "/etc", ""] { rmdir(scratch + path) }
     }
     return HostFiles(root: root)
 }()
 
-nonisolated(unsafe) private var scratch = ""
+private let path = host.root + "/x.config"
+private let protection = SecretProtection(host: host, configurationPath: path)
 
 private func configuration(_ key: ConfigurationKey, _ text: String) -> TentacleConfiguration {
-    var configuration = TentacleConfiguration(path: "/x.config", document: SettingsDocument(), host: host)
+    var configuration = TentacleConfiguration(path: path, document: SettingsDocument(), host: host)
     configuration.set(key, text)
     return configuration
 }
@@ -127,15 +118,14 @@ private func contacts(_ bytes: [UInt8]) {
 private func secrets(_ input: inout FuzzInput) {
     let form: SecretProtection.Form = input.flag() ? .versioned : .legacy
     let text = String(decoding: input.rest, as: UTF8.self)
-    let protection = SecretProtection(host: host)
     guard let sealed = try? protection.encrypt(text, form: form) else { fatalError("cannot protect \(text)") }
     require((try? protection.decrypt(sealed)) == text, "a secret changes: \(text)")
 }
 
 private func sealed(_ bytes: [UInt8]) {
     let text = String(decoding: bytes, as: UTF8.self)
-    _ = try? SecretProtection(host: host).decrypt(text)
-    _ = SecretProtection(host: host).keyFile(neededFor: text)
+    _ = try? protection.decrypt(text)
+    _ = protection.keyFile(neededFor: text)
 }
 
 private func values(_ input: inout FuzzInput) {
@@ -151,5 +141,5 @@ private func values(_ input: inout FuzzInput) {
     if key == .proxyPort || key == .proxyPassword { configuration.set(.proxyUseDefault, false) }
     _ = configuration.homeDirectory
     _ = try? configuration.secretForm()
-    _ = try? configuration.settings(of: TentacleInstance(name: "x", configurationPath: "/x.config"))
+    _ = try? configuration.settings(of: TentacleInstance(name: "x", configurationPath: path))
 }
