@@ -77,15 +77,36 @@ package enum Cryptography {
         iterations: Int,
         keyBytes: Int
     ) throws(OpenSSLError) -> [UInt8] {
+        try unsafe pbkdf2(EVP_sha1(), password: password, salt: salt, iterations: iterations, keyBytes: keyBytes)
+    }
+
+    /// PBKDF2 with HMAC-SHA256: for passwords that are stored.
+    package static func pbkdf2SHA256(
+        password: [UInt8],
+        salt: [UInt8],
+        iterations: Int,
+        keyBytes: Int
+    ) throws(OpenSSLError) -> [UInt8] {
+        try unsafe pbkdf2(EVP_sha256(), password: password, salt: salt, iterations: iterations, keyBytes: keyBytes)
+    }
+
+    private static func pbkdf2(
+        _ digest: OpaquePointer?,
+        password: [UInt8],
+        salt: [UInt8],
+        iterations: Int,
+        keyBytes: Int
+    ) throws(OpenSSLError) -> [UInt8] {
         var key = [UInt8](repeating: 0, count: keyBytes)
         let done = unsafe password.withUnsafeBytes { password in
             // A null pointer would mean "no password, length unknown": give it an address always.
-            unsafe PKCS5_PBKDF2_HMAC_SHA1(
+            unsafe PKCS5_PBKDF2_HMAC(
                 password.baseAddress?.assumingMemoryBound(to: CChar.self) ?? emptyText,
                 Int32(clamping: password.count),
                 salt,
                 Int32(clamping: salt.count),
                 Int32(clamping: iterations),
+                digest,
                 Int32(clamping: keyBytes),
                 &key
             )

@@ -36,6 +36,14 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("File to write a line of JSON to when the server is ready.", valueName: "file"))
     var readyFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "File with a password for the user admin, for signing in without an API key; read at the start.",
+            valueName: "file"
+        )
+    )
+    var adminPasswordFile: String?
+
     @Option(help: ArgumentHelp("Least level of log lines: trace, debug, info, warning, error.", valueName: "level"))
     var logLevel = "info"
 
@@ -60,7 +68,8 @@ struct RunCommand: AsyncParsableCommand {
             dataDirectory: dataDirectory,
             http: http,
             polling: polling,
-            readyFile: readyFile
+            readyFile: readyFile,
+            adminPasswordFile: adminPasswordFile
         )
         do {
             let logger = Logger(label: "tentacle-server")

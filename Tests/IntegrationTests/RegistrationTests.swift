@@ -94,19 +94,6 @@ import Testing
             #expect(refused.status == 100, "\(refused)")
             #expect(refused.errors.contains("workers"), "\(refused)")
 
-            // User name and password.
-            var target = agent.registration(with: server)
-            let index = try #require(target.firstIndex(of: "--api-key-file"))
-            target.removeSubrange(index..<index + 2)
-            let outcome = try await fixture.run(
-                "tentacle",
-                target + ["--username", "admin"],
-                environment: ["OCTOPUS_PASSWORD": "secret"]
-            )
-            #expect(outcome.status == 1)
-            #expect(outcome.errors.hasPrefix("Signing in with a password is not supported"), "\(outcome)")
-            #expect(!(outcome.output + outcome.errors).contains("secret"))
-
             #expect(try Data(contentsOf: configuration) == before)
         }
     }

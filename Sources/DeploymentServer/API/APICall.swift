@@ -11,6 +11,8 @@ struct APICall: Sendable {
     var spaceID: String
     /// Nil only where anonymous access is allowed.
     var signedIn: User?
+    /// The session that the request's cookie names, whether there is one or not.
+    var sessionToken: String?
     var content: JSONValue?
 
     func parameter(_ name: String) -> String { parameters[name] ?? "" }
@@ -86,6 +88,8 @@ enum APIAnswer: Sendable {
     case json(JSONValue, HTTPResponse.Status = .ok)
     case text(String)
     case empty
+    /// With a body or without, and with cookies.
+    indirect case session(APIAnswer, cookies: [Cookie])
 
     var response: Response {
         switch self {
@@ -97,6 +101,8 @@ enum APIAnswer: Sendable {
                 body: ResponseBody(byteBuffer: ByteBuffer(string: text))
             )
         case .empty: Response(status: .ok, headers: [.contentLength: "0"])
+        case .session(let answer, let cookies):
+            cookies.reduce(into: answer.response) { $0.setCookie($1) }
         }
     }
 

@@ -13,12 +13,15 @@ struct APIResponder: Sendable {
 
     private let services: ServerServices
     private let routes: APIRoutes
+    private let session: SessionAPI
     private let logger: Logger
 
-    init(services: ServerServices, logger: Logger) {
+    init(services: ServerServices, sessions: UserSessions, logger: Logger) {
         (self.services, self.logger) = (services, logger)
+        session = SessionAPI(services: services, sessions: sessions)
         var routes = APIRoutes()
         SystemAPI(services: services).register(in: &routes)
+        session.register(in: &routes)
         EnvironmentAPI(services: services).register(in: &routes)
         ProjectAPI(services: services).register(in: &routes)
         ProcessAPI(services: services).register(in: &routes)
@@ -50,9 +53,10 @@ struct APIResponder: Sendable {
         }
         let method = Self.method(of: request)
         let query = APIQuery(request.uri.query)
-        let user = try await user(of: request, query: query)
         let isRoot = path.scope == .system && path.segments.isEmpty && method == .get
         let isSignIn = path.segments.first == "users" && ["login", "logout"].contains(path.segments.last)
+        // Neither the root nor signing in may fail for what the last session left behind.
+        let user = isRoot || isSignIn ? nil : try await user(of: request, method: method, query: query)
         if user == nil, !isRoot, !isSignIn { throw APIError.unauthorized }
         switch routes.match(path, method: method) {
         case .none: throw APIError(.notFound, "Octopus API endpoint '\(request.uri.path)' not found")
@@ -65,6 +69,7 @@ struct APIResponder: Sendable {
                 parameters: parameters,
                 spaceID: try await spaceID(path.scope),
                 signedIn: user,
+                sessionToken: session.token(of: request),
                 content: try await content(of: request)
             )
             return try await handler(call)
@@ -79,8 +84,10 @@ struct APIResponder: Sendable {
         return method
     }
 
-    private func user(of request: Request, query: APIQuery) async throws -> User? {
-        guard let key = Authentication.key(in: request.headers) ?? query["apikey"] else { return nil }
+    private func user(of request: Request, method: HTTPRequest.Method, query: APIQuery) async throws -> User? {
+        guard let key = Authentication.key(in: request.headers) ?? query["apikey"] else {
+            return try session.user(of: request, method: method)
+        }
         return try await Authentication.user(forKey: key, in: services.store)
     }
 

@@ -10,16 +10,17 @@ import ServerStore
 struct Portal: Sendable {
     private static let maximumFormBytes = 4096
     private static let shownTasks = 50
+    private static let cookieName = "TentacleServerSession"
 
     private let services: ServerServices
     private let logger: Logger
-    private let sessions = PortalSessions()
+    private let sessions: UserSessions
     private let login: MustacheTemplate
     private let index: MustacheTemplate
     private let task: MustacheTemplate
 
-    init(services: ServerServices, logger: Logger) throws {
-        (self.services, self.logger) = (services, logger)
+    init(services: ServerServices, sessions: UserSessions, logger: Logger) throws {
+        (self.services, self.sessions, self.logger) = (services, sessions, logger)
         login = try PortalAssets.login()
         index = try PortalAssets.index()
         task = try PortalAssets.task()
@@ -72,7 +73,7 @@ struct Portal: Sendable {
         return try await Authentication.user(forKey: key, in: services.store)
     }
 
-    private static func token(of request: Request) -> String? { request.cookies[PortalSessions.cookieName]?.value }
+    private static func token(of request: Request) -> String? { request.cookies[Self.cookieName]?.value }
 
     private func loginPage(next: String?, problem: String? = nil, status: HTTPResponse.Status = .ok) -> Response {
         var context = ["title": "Sign in", "next": Self.localPath(next)]
@@ -90,7 +91,7 @@ struct Portal: Sendable {
             return loginPage(next: form["next"], problem: "That is not a valid API key.", status: .unauthorized)
         }
         var response = Self.redirect(Self.localPath(form["next"]))
-        response.setCookie(cookie(sessions.begin(for: user)))
+        response.setCookie(cookie(sessions.begin(for: user).session))
         return response
     }
 
@@ -103,7 +104,7 @@ struct Portal: Sendable {
 
     private func cookie(_ value: String, maximumAge: Int? = nil) -> Cookie {
         Cookie(
-            name: PortalSessions.cookieName,
+            name: Self.cookieName,
             value: value,
             maxAge: maximumAge,
             path: "/",

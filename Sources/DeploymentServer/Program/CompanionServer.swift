@@ -28,6 +28,7 @@ package struct CompanionServer: Service {
         let identity = try Self.identity(in: data)
         let store = try Store(path: data.file("server.sqlite"))
         try await FirstStart.prepare(store) { try data.writeSecret($0 + "\n", to: FirstStart.keyFile) }
+        if let file = configuration.adminPasswordFile { try await AdminPassword.apply(file: file, to: store) }
         let gateway = try HalibutGateway(identity: identity, logger: logger)
         await gateway.machinesChanged(to: try await store.read { try $0.all(DeploymentTarget.self) })
         let runner = TaskRunner(store: store, gateway: gateway, logger: logger)

@@ -5,6 +5,7 @@ package import ServerStore
 /// What a new database begins with (rest-api.md 8.2, 8.3, 19.3).
 package enum FirstStart {
     package static let keyFile = "admin-api-key"
+    static let adminName = "admin"
     private static let installationSetting = "installationId"
 
     /// Fills an empty database; `keep` has to store the administrator's key before the database does.
@@ -29,7 +30,7 @@ package enum FirstStart {
                     slug: "default-project-group"
                 )
             )
-            let admin = User(id: try tx.nextID(User.self), username: "admin", displayName: "Administrator")
+            let admin = User(id: try tx.nextID(User.self), username: adminName, displayName: "Administrator")
             try tx.insert(admin)
             let made = try Authentication.makeKey(
                 for: admin.id,

@@ -7,8 +7,9 @@ package struct HTTPEntrance: Sendable {
     private let portal: Portal
 
     package init(services: ServerServices, logger: Logger) throws {
-        api = APIResponder(services: services, logger: logger)
-        portal = try Portal(services: services, logger: logger)
+        let sessions = UserSessions()
+        api = APIResponder(services: services, sessions: sessions, logger: logger)
+        portal = try Portal(services: services, sessions: sessions, logger: logger)
     }
 
     package func respond(to request: Request) async -> Response {

@@ -31,14 +31,18 @@ package struct ServerConfiguration: Sendable {
     package var http: Address
     package var polling: Address
     package var readyFile: String?
+    /// A file with the administrator's password; read at the start.
+    package var adminPasswordFile: String?
 
     package init(
         dataDirectory: String,
         http: Address = defaultHTTP,
         polling: Address = defaultPolling,
-        readyFile: String? = nil
+        readyFile: String? = nil,
+        adminPasswordFile: String? = nil
     ) {
         (self.dataDirectory, self.http, self.polling, self.readyFile) = (dataDirectory, http, polling, readyFile)
+        self.adminPasswordFile = adminPasswordFile
     }
 }
 

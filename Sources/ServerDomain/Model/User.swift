@@ -4,9 +4,23 @@ package struct User: Codable, Hashable, Sendable {
     package var id: String
     package var username: String
     package var displayName: String
+    /// Nil for one who signs in with keys only.
+    package var password: PasswordDigest?
 
-    package init(id: String, username: String, displayName: String) {
+    package init(id: String, username: String, displayName: String, password: PasswordDigest? = nil) {
         (self.id, self.username, self.displayName) = (id, username, displayName)
+        self.password = password
+    }
+}
+
+/// A password as it is stored: PBKDF2 with HMAC-SHA256, slow on purpose, for people choose passwords that can be guessed.
+package struct PasswordDigest: Codable, Hashable, Sendable {
+    package var iterations: Int
+    package var salt: [UInt8]
+    package var digest: [UInt8]
+
+    package init(iterations: Int, salt: [UInt8], digest: [UInt8]) {
+        (self.iterations, self.salt, self.digest) = (iterations, salt, digest)
     }
 }
 

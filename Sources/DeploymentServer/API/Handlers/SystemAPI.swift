@@ -31,10 +31,6 @@ struct SystemAPI: Sendable {
         routes.system(.get, "users/:id/apikeys") { call in .json(try await keys(call)) }
         routes.system(.post, "users/:id/apikeys") { call in try await makeKey(call) }
         routes.system(.delete, "users/:id/apikeys/:key") { call in try await deleteKey(call) }
-        routes.system(.post, "users/login") { _ in
-            throw APIError(.unauthorized, "Signing in with a password is not supported by this server; use an API key.")
-        }
-        routes.system(.post, "users/logout") { _ in .empty }
         routes.system(.get, "configuration/certificates/certificate-global") { _ in .json(certificate) }
         routes.system(.get, "configuration/certificates") { call in
             .json(
