@@ -132,8 +132,8 @@ let package = Package(
         library(
             "DeploymentServer",
             [
-                "BSON", "Halibut", "SecureTransport", "ServerDomain", "ServerStore", "TentacleContracts", httpTypes,
-                hummingbird, hummingbirdCore,
+                "BSON", "Halibut", "HalibutProtocol", "SecureTransport", "ServerDomain", "ServerStore",
+                "TentacleContracts", httpTypes, hummingbird, hummingbirdCore,
                 logging, mustache, nioCore, nioPosix, serviceLifecycle,
             ]
         ),
@@ -250,7 +250,7 @@ let package = Package(
             ]
         ),
         tests("ServerDomainTests", ["ServerDomain"]),
-        tests("ServerStoreTests", ["ServerDomain", "ServerStore"]),
+        tests("ServerStoreTests", ["ServerDomain", "ServerStore", grdb]),
         tests(
             "DeploymentServerTests",
             [
@@ -259,7 +259,7 @@ let package = Package(
             ]
         ),
         tests("ArchitectureTests", ["ProcessTesting"]),
-        tests("IntegrationTests", ["ProcessTesting", "SecureTransport"]),
+        tests("IntegrationTests", ["HalibutTesting", "ProcessTesting", "SecureTransport"]),
     ]
 )
 

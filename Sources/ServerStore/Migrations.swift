@@ -8,6 +8,7 @@ enum Migrations {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("2026-11 documents") { try createDocuments(in: $0) }
         migrator.registerMigration("2026-11 task log") { try createTaskLog(in: $0) }
+        migrator.registerMigration("2026-11 registration") { try createRegistration(in: $0) }
         return migrator
     }
 
@@ -102,6 +103,26 @@ enum Migrations {
                   sequence INTEGER NOT NULL, nodeId TEXT NOT NULL REFERENCES activityNode ON DELETE CASCADE,
                   category TEXT NOT NULL, occurredAt REAL NOT NULL, text TEXT NOT NULL,
                   PRIMARY KEY (taskId, sequence)) WITHOUT ROWID;
+                """
+        )
+    }
+
+    /// Workers and what agents of both kinds refer to; machines get the members that they have now.
+    private static func createRegistration(in db: Database) throws {
+        for name in ["workerPool", "machinePolicy", "proxy", "tenant", "tagSet"] { try named(name, in: db) }
+        try named("worker", "thumbprint TEXT NOT NULL, uri TEXT NOT NULL", in: db)
+        try db.execute(
+            sql: """
+                CREATE TABLE workerPoolMember (
+                  workerId TEXT NOT NULL REFERENCES worker ON DELETE CASCADE,
+                  workerPoolId TEXT NOT NULL REFERENCES workerPool ON DELETE RESTRICT,
+                  PRIMARY KEY (workerId, workerPoolId)) WITHOUT ROWID;
+                CREATE INDEX workerByThumbprint ON worker(thumbprint);
+                UPDATE machine SET body = json_set(
+                  body, '$.tenantIDs', json('[]'), '$.tenantTags', json('[]'), '$.participation',
+                  CASE json_extract(json_extract(body, '$.echoed'), '$.TenantedDeploymentParticipation')
+                    WHEN 'Tenanted' THEN 'Tenanted' WHEN 'TenantedOrUntenanted' THEN 'TenantedOrUntenanted'
+                    ELSE 'Untenanted' END);
                 """
         )
     }

@@ -15,7 +15,7 @@ package struct StoreTransaction {
         "\(D.idPrefix)-\(try nextNumber(D.idPrefix))"
     }
 
-    private func nextNumber(_ prefix: String) throws -> Int64 {
+    func nextNumber(_ prefix: String) throws -> Int64 {
         let sql = """
             INSERT INTO counter(prefix, last) VALUES (?, 1) ON CONFLICT(prefix) DO UPDATE SET last = last + 1 RETURNING last
             """
@@ -91,12 +91,21 @@ package struct StoreTransaction {
         ) ?? false
     }
 
-    /// The machines' environments are rows of their own, so that the schema keeps an environment in use from being deleted.
+    /// Environments of machines and pools of workers are rows of their own, so that the schema keeps one in use from
+    /// being deleted.
     private func afterWriting(_ document: some StoredDocument) throws {
-        guard let machine = document as? DeploymentTarget else { return }
-        try db.execute(sql: "DELETE FROM machineEnvironment WHERE machineId = ?", arguments: [machine.id])
-        for id in Set(machine.environmentIDs) {
-            try db.execute(sql: "INSERT INTO machineEnvironment VALUES (?, ?)", arguments: [machine.id, id])
+        switch document {
+        case let machine as DeploymentTarget:
+            try db.execute(sql: "DELETE FROM machineEnvironment WHERE machineId = ?", arguments: [machine.id])
+            for id in Set(machine.environmentIDs) {
+                try db.execute(sql: "INSERT INTO machineEnvironment VALUES (?, ?)", arguments: [machine.id, id])
+            }
+        case let worker as Worker:
+            try db.execute(sql: "DELETE FROM workerPoolMember WHERE workerId = ?", arguments: [worker.id])
+            for id in Set(worker.poolIDs) {
+                try db.execute(sql: "INSERT INTO workerPoolMember VALUES (?, ?)", arguments: [worker.id, id])
+            }
+        default: break
         }
     }
 

@@ -18,13 +18,26 @@ package protocol StoredDocument: Codable, Sendable {
     var keys: [(column: String, value: StoreValue)] { get }
 }
 
+/// A document of a space that people call by name, and clients by slug, too.
+package protocol NamedDocument: StoredDocument {
+    var spaceID: String { get }
+    var name: String { get set }
+    var slug: String { get set }
+}
+
+extension NamedDocument {
+    package var keys: [(column: String, value: StoreValue)] {
+        [("spaceId", .text(spaceID)), ("name", .text(name)), ("slug", .text(slug))]
+    }
+}
+
 extension Space: StoredDocument {
     package static let tableName = "space"
     package static let idPrefix = "Spaces"
     package var keys: [(column: String, value: StoreValue)] { [("name", .text(name)), ("slug", .text(slug))] }
 }
 
-extension DeploymentEnvironment: StoredDocument {
+extension DeploymentEnvironment: NamedDocument {
     package static let tableName = "environment"
     package static let idPrefix = "Environments"
     package var keys: [(column: String, value: StoreValue)] {
@@ -35,23 +48,17 @@ extension DeploymentEnvironment: StoredDocument {
     }
 }
 
-extension Lifecycle: StoredDocument {
+extension Lifecycle: NamedDocument {
     package static let tableName = "lifecycle"
     package static let idPrefix = "Lifecycles"
-    package var keys: [(column: String, value: StoreValue)] {
-        [("spaceId", .text(spaceID)), ("name", .text(name)), ("slug", .text(slug))]
-    }
 }
 
-extension ProjectGroup: StoredDocument {
+extension ProjectGroup: NamedDocument {
     package static let tableName = "projectGroup"
     package static let idPrefix = "ProjectGroups"
-    package var keys: [(column: String, value: StoreValue)] {
-        [("spaceId", .text(spaceID)), ("name", .text(name)), ("slug", .text(slug))]
-    }
 }
 
-extension Project: StoredDocument {
+extension Project: NamedDocument {
     package static let tableName = "project"
     package static let idPrefix = "Projects"
     package var keys: [(column: String, value: StoreValue)] {
@@ -62,7 +69,7 @@ extension Project: StoredDocument {
     }
 }
 
-extension Channel: StoredDocument {
+extension Channel: NamedDocument {
     package static let tableName = "channel"
     package static let idPrefix = "Channels"
     package var keys: [(column: String, value: StoreValue)] {
@@ -114,15 +121,51 @@ extension ServerTask: StoredDocument {
     }
 }
 
-extension DeploymentTarget: StoredDocument {
-    package static let tableName = "machine"
-    package static let idPrefix = "Machines"
+/// A stored agent of either kind: their tables have the same key columns.
+package protocol StoredAgent: KnownAgent, NamedDocument {}
+
+extension StoredAgent {
     package var keys: [(column: String, value: StoreValue)] {
         [
             ("spaceId", .text(spaceID)), ("name", .text(name)), ("slug", .text(slug)),
             ("thumbprint", .text(endpoint.thumbprint)), ("uri", .text(endpoint.normalisedURI)),
         ]
     }
+}
+
+extension DeploymentTarget: StoredAgent {
+    package static let tableName = "machine"
+    package static let idPrefix = "Machines"
+}
+
+extension Worker: StoredAgent {
+    package static let tableName = "worker"
+    package static let idPrefix = "Workers"
+}
+
+extension WorkerPool: NamedDocument {
+    package static let tableName = "workerPool"
+    package static let idPrefix = "WorkerPools"
+}
+
+extension MachinePolicy: NamedDocument {
+    package static let tableName = "machinePolicy"
+    package static let idPrefix = "MachinePolicies"
+}
+
+extension AgentProxy: NamedDocument {
+    package static let tableName = "proxy"
+    package static let idPrefix = "Proxies"
+}
+
+extension Tenant: NamedDocument {
+    package static let tableName = "tenant"
+    package static let idPrefix = "Tenants"
+}
+
+extension TagSet: NamedDocument {
+    package static let tableName = "tagSet"
+    package static let idPrefix = "TagSets"
 }
 
 extension User: StoredDocument {

@@ -199,7 +199,7 @@ import Testing
             let answer = try await server.api("POST", "/api/Spaces-1/machines", .object(body), expecting: 400).members
             #expect(answer?["Errors"]?.items?.isEmpty == false)
             #expect(try await server.store.read { try $0.all(DeploymentTarget.self) }.isEmpty)
-            #expect(server.gateway.machines.isEmpty)
+            #expect(server.gateway.agents.isEmpty)
         }
     }
 
@@ -207,15 +207,15 @@ import Testing
     func directory() async throws {
         try await TestServer.with(runTasks: false) { server in
             try await server.makeProject(machines: ["web01"])
-            #expect(server.gateway.machines.map(\.name) == ["web01"])
+            #expect(server.gateway.agents.map(\.name) == ["web01"])
             try await server.api("POST", "/api/Spaces-1/machines", TestServer.machine("WEB01"), expecting: 400)
             let other = TestServer.machine("web02", style: "TentacleActive", uri: "poll://ABC")
             let made = try await server.api("POST", "/api/Spaces-1/machines", other, expecting: 201).members
             #expect(made?["Endpoint"]?.members?.text("Uri") == "poll://ABC")
-            #expect(Set(server.gateway.machines.map(\.name)) == ["web01", "web02"])
+            #expect(Set(server.gateway.agents.map(\.name)) == ["web01", "web02"])
             try await server.api("PUT", "/api/Spaces-1/machines/Machines-1", ["Name": "renamed"])
             try await server.api("DELETE", "/api/Spaces-1/machines/Machines-2")
-            #expect(server.gateway.machines.map(\.name) == ["renamed"])
+            #expect(server.gateway.agents.map(\.name) == ["renamed"])
             let byThumbprint = try await server.api(
                 "GET",
                 "/api/Spaces-1/machines/all?thumbprint=\(String(repeating: "B", count: 40))"

@@ -84,7 +84,7 @@ import Testing
         let listener = gateway.makeListener(host: "127.0.0.1", port: 0, identity: server, logger: Self.logger)
         let endpoint = AgentEndpoint(style: .polling, uri: "poll://ABCDEF", thumbprint: agent.thumbprint.description)
         #expect(!gateway.mayPoll("poll://abcdef/", agent.thumbprint))
-        await gateway.machinesChanged(to: [Self.target("m1", endpoint)])
+        await gateway.rosterChanged(to: AgentRoster(revision: 1, agents: [Self.target("m1", endpoint)]))
         #expect(gateway.mayPoll("poll://abcdef/", agent.thumbprint))
         #expect(!gateway.mayPoll("poll://abcdef/", server.thumbprint))
         #expect(!gateway.mayPoll("poll://other/", agent.thumbprint))
@@ -105,7 +105,7 @@ import Testing
             let (code, output) = try await Self.run(gateway, on: endpoint)
             #expect(code == 4 && output == ["hello"])
         }
-        await gateway.machinesChanged(to: [])
+        await gateway.rosterChanged(to: AgentRoster(revision: 2, agents: []))
         #expect(!gateway.mayPoll("poll://abcdef/", agent.thumbprint))
         #expect(gateway.trust.all.isEmpty)
         await gateway.close()

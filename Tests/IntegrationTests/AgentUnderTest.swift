@@ -43,10 +43,24 @@ final class AgentUnderTest: Sendable {
 
     /// The options of `tentacle register` for this agent and server.
     func registration(with server: ServerUnderTest) -> [String] {
-        let common = [
-            "register", "--instance", name, "--server", server.address, "--api-key-file", server.keyFile,
-            "--name", name, "--environment", "Test", "--role", "web-server", "--comms-style", style.rawValue,
-        ]
+        registration(
+            with: server,
+            "register",
+            access: ["--api-key-file", server.keyFile],
+            scope: ["--environment", "Test", "--role", "web-server"]
+        )
+    }
+
+    /// The options of any command that registers.
+    func registration(
+        with server: ServerUnderTest,
+        _ command: String,
+        access: [String],
+        scope: [String]
+    ) -> [String] {
+        let common =
+            [command, "--instance", name, "--server", server.address, "--name", name, "--comms-style", style.rawValue]
+            + access + scope
         switch style {
         case .listening: return common + ["--publicHostName", "127.0.0.1"]
         case .polling:

@@ -1,4 +1,5 @@
 import Foundation
+import HalibutTesting
 import ProcessTesting
 import Testing
 
@@ -75,26 +76,169 @@ import Testing
         }
     }
 
-    @Test("what our server does not know is refused with its words, and nothing is half done")
-    func unsupported() async throws {
+    @Test("a worker is registered, checked, shown, changed and deregistered", arguments: AgentUnderTest.Style.allCases)
+    func worker(style: AgentUnderTest.Style) async throws {
         try await TentacleFixture.with { fixture in
             let server = try await fixture.startServer()
-            let agent = try await AgentUnderTest(name: "web01", style: .polling, fixture: fixture)
-            let configuration = agent.home.appending(path: "tentacle.config")
-            let before = try Data(contentsOf: configuration)
-
-            // Workers.
-            var worker = agent.registration(with: server)
-            worker[0] = "register-worker"
-            for (option, count) in [("--environment", 2), ("--role", 2)] {
-                let index = try #require(worker.firstIndex(of: option))
-                worker.removeSubrange(index..<index + count)
+            try await server.post("/api/Spaces-1/workerpools", ["Name": "Linux"])
+            let agent = try await AgentUnderTest(name: "build01", style: style, fixture: fixture)
+            let selection = ["--instance", "build01"]
+            func registration(pool: String) -> [String] {
+                agent.registration(
+                    with: server,
+                    "register-worker",
+                    access: ["--api-key-file", server.keyFile],
+                    scope: ["--workerpool", pool]
+                )
             }
-            let refused = try await fixture.run("tentacle", worker + ["--workerpool", "Default Worker Pool"])
-            #expect(refused.status == 100, "\(refused)")
-            #expect(refused.errors.contains("workers"), "\(refused)")
+            let unknown = try await fixture.run("tentacle", registration(pool: "Nowhere"))
+            #expect(unknown.status == 1)
+            #expect(unknown.errors.contains("Could not find the worker pool with name, slug or Id Nowhere"))
 
-            #expect(try Data(contentsOf: configuration) == before)
+            let output = try await fixture.succeed("tentacle", registration(pool: "default-worker-pool"))
+            #expect(output.contains("Machine registered successfully\n"))
+            if style == .polling {
+                // Seeded with the number of processors, but five at least.
+                let count = max(5, ProcessInfo.processInfo.processorCount)
+                #expect(output.contains("Setting the polling connection count to \(count)\n"))
+                let configuration = agent.home.appending(path: "tentacle.config")
+                let text = try String(contentsOf: configuration, encoding: .utf8)
+                #expect(text.contains(">\(count)</set>"), "\(text)")
+            }
+
+            // The server trusts the worker as it is, and checks it like a target.
+            try await agent.start()
+            let check: JSON = ["Name": "Health", "Arguments": ["MachineIds": ["Workers-1"]]]
+            let task = try #require(try await server.post("/api/Spaces-1/tasks", check)["Id"]?.text)
+            let (state, log) = try await server.finish(task)
+            #expect(state == "Success", "\(log)")
+            let worker = try await server.get("/api/Spaces-1/workers/Workers-1")
+            #expect(worker["HealthStatus"]?.text == "Healthy")
+            #expect(worker["Endpoint"]?["CommunicationStyle"]?.text == style.rawValue)
+
+            let taken = try await fixture.run("tentacle", registration(pool: "Linux"))
+            #expect(taken.status == 1)
+            #expect(taken.errors.contains("A worker named 'build01' already exists in the environment."))
+            try await fixture.succeed("tentacle", registration(pool: "Linux") + ["--force"])
+
+            let shown = try Self.page(
+                try await fixture.succeed("tentacle", ["show-configuration"] + selection + Self.access(server))
+            )
+            #expect(shown["WorkerPools"]?.elements.compactMap { $0["Name"]?.text } == ["Linux"])
+            #expect(shown["DisplayName"]?.text == "build01")
+            #expect(shown["MachinePolicy"]?["Name"]?.text == "Default Machine Policy")
+
+            let deregister = ["deregister-worker"] + selection + Self.access(server)
+            let gone = try await fixture.succeed("tentacle", deregister)
+            #expect(gone.contains("Deleting worker 'build01' from the Octopus Server...\n"))
+            #expect(gone.hasSuffix("Worker deregistered successfully\n"))
+            #expect(try await server.get("/api/Spaces-1/workers/all").elements.isEmpty)
+            let again = try await fixture.run("tentacle", deregister)
+            #expect(again.status == 1)
+            #expect(again.errors == "No worker was found matching this Tentacle's thumbprint.\n")
+        }
+    }
+
+    @Test("a tenanted target with a policy of its own, by user name and password")
+    func tenanted() async throws {
+        try await TentacleFixture.with { fixture in
+            let file = fixture.folder.appending(path: "password")
+            try "correct horse\n".write(to: file, atomically: true, encoding: .utf8)
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file.path)
+            let server = try await fixture.startServer(adminPasswordFile: file.path)
+            let tags: JSON = ["Name": "Region", "Tags": [["Name": "North"], ["Name": "South"]]]
+            try await server.post("/api/Spaces-1/tagsets", tags)
+            for name: JSON in ["Acme Corp", "Other"] { try await server.post("/api/Spaces-1/tenants", ["Name": name]) }
+            try await server.post("/api/Spaces-1/machinepolicies", ["Name": "Lab"])
+            let agent = try await AgentUnderTest(name: "web01", style: .polling, fixture: fixture)
+            func register(password: String, _ more: [String]) async throws -> RunningProgram.Outcome {
+                let options = agent.registration(
+                    with: server,
+                    "register-with",
+                    access: ["--username", "admin"],
+                    scope: ["--environment", "Test", "--role", "web-server"] + more
+                )
+                return try await fixture.run("tentacle", options, environment: ["OCTOPUS_PASSWORD": password])
+            }
+            let wish = [
+                "--tenant", "acme-corp", "--tenanttag", "region/north", "--policy", "lab",
+                "--tenanted-deployment-participation", "Tenanted",
+            ]
+            let wrong = try await register(password: "wrong horse", wish)
+            #expect(wrong.status == 1)
+            #expect(wrong.errors.hasPrefix("Invalid username or password."), "\(wrong)")
+            #expect(!(wrong.output + wrong.errors).contains("wrong horse"))
+            for (option, value) in [("--tenant", "Nobody"), ("--tenanttag", "Region/West"), ("--policy", "None")] {
+                let unknown = try await register(password: "correct horse", [option, value])
+                #expect(unknown.status == 1 && unknown.errors.contains(value), "\(unknown)")
+            }
+            #expect(try await server.get("/api/Spaces-1/machines/all").elements.isEmpty)
+
+            let done = try await register(password: "correct horse", wish)
+            #expect(done.status == 0, "\(done)")
+            var machine = try await server.get("/api/Spaces-1/machines/Machines-1")
+            #expect(machine["TenantIds"] == ["Tenants-1"])
+            #expect(machine["TenantTags"] == ["Region/North"])
+            #expect(machine["TenantedDeploymentParticipation"]?.text == "Tenanted")
+            #expect(machine["MachinePolicyId"]?.text == "MachinePolicies-2")
+            let show = ["show-configuration", "--instance", "web01"] + Self.access(server)
+            let shown = try Self.page(try await fixture.succeed("tentacle", show))
+            #expect(shown["Tenants"]?.elements.compactMap { $0["Name"]?.text } == ["Acme Corp"])
+            #expect(shown["TenantTags"]?.elements.compactMap(\.text) == ["Region/North"])
+            #expect(shown["MachinePolicy"]?["Name"]?.text == "Lab")
+
+            // --force replaces tenants and tags; the policy only when one is named.
+            let forced = try await register(password: "correct horse", ["--tenant", "Other", "--force"])
+            #expect(forced.status == 0, "\(forced)")
+            machine = try await server.get("/api/Spaces-1/machines/Machines-1")
+            #expect(machine["TenantIds"] == ["Tenants-2"] && machine["TenantTags"] == [])
+            #expect(machine["TenantedDeploymentParticipation"]?.text == "Untenanted")
+            #expect(machine["MachinePolicyId"]?.text == "MachinePolicies-2")
+        }
+    }
+
+    @Test("a listening target behind a proxy that the server knows, by bearer token", arguments: [true, false])
+    func proxied(isWorker: Bool) async throws {
+        try await FakeProxy.with(.tunnel(credentials: "b2N0bzpodW50ZXIy")) { proxy in
+            try await TentacleFixture.with { fixture in
+                let server = try await fixture.startServer()
+                let known: JSON = [
+                    "Name": "Lab", "Host": "127.0.0.1", "Port": .number(Double(proxy.port)), "Username": "octo",
+                    "Password": "hunter2",
+                ]
+                try await server.post("/api/Spaces-1/proxies", known)
+                let agent = try await AgentUnderTest(name: "web01", style: .listening, fixture: fixture)
+                let token = try String(contentsOfFile: server.keyFile, encoding: .utf8)
+                let target = ["--environment", "Test", "--role", "web-server"]
+                let scope = isWorker ? ["--workerpool", "Default Worker Pool"] : target
+                func register(_ more: [String]) async throws -> RunningProgram.Outcome {
+                    let options = agent.registration(
+                        with: server,
+                        isWorker ? "register-worker" : "register-with",
+                        access: [],
+                        scope: scope + more
+                    )
+                    let environment = ["OCTOPUS_ACCESS_TOKEN": token.trimmingCharacters(in: .whitespacesAndNewlines)]
+                    return try await fixture.run("tentacle", options, environment: environment)
+                }
+                let unknown = try await register(["--proxy", "None"])
+                #expect(unknown.status == 1 && unknown.errors.contains("Could not find the proxy name named None"))
+                let done = try await register(["--proxy", "lab"])
+                try #require(done.status == 0, "\(done)")
+                let path = "/api/Spaces-1/\(isWorker ? "workers/Workers" : "machines/Machines")-1"
+                #expect(try await server.get(path)["Endpoint"]?["ProxyId"]?.text == "Proxies-1")
+                try await agent.start()
+                let id = isWorker ? "Workers-1" : "Machines-1"
+                let check: JSON = ["Name": "Health", "Arguments": ["MachineIds": [.string(id)]]]
+                let task = try #require(try await server.post("/api/Spaces-1/tasks", check)["Id"]?.text)
+                let (state, log) = try await server.finish(task)
+                #expect(state == "Success", "\(log)")
+                #expect(proxy.requests.contains { $0.hasPrefix("CONNECT 127.0.0.1:\(agent.port) ") })
+                // --force without a proxy: dialled directly from now on.
+                let forced = try await register(["--force"])
+                #expect(forced.status == 0, "\(forced)")
+                #expect(try await server.get(path)["Endpoint"]?["ProxyId"] == .null)
+            }
         }
     }
 

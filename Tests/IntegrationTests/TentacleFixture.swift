@@ -66,8 +66,9 @@ final class TentacleFixture: Sendable {
     var serverData: URL { folder.appending(path: "server") }
 
     /// Starts a server with an environment `Test`.
-    func startServer() async throws -> ServerUnderTest {
-        let server = try await startServer(http: "127.0.0.1:0", pollingPort: 0)
+    func startServer(adminPasswordFile: String? = nil) async throws -> ServerUnderTest {
+        let password = adminPasswordFile.map { ["--admin-password-file", $0] } ?? []
+        let server = try await startServer(http: "127.0.0.1:0", pollingPort: 0, password)
         try await server.post("/api/Spaces-1/environments", ["Name": "Test"])
         return server
     }
@@ -83,10 +84,14 @@ final class TentacleFixture: Sendable {
         )
     }
 
-    private func startServer(http: String, pollingPort: Int) async throws -> ServerUnderTest {
+    private func startServer(
+        http: String,
+        pollingPort: Int,
+        _ options: [String] = []
+    ) async throws -> ServerUnderTest {
         let program = try start(
             "tentacle-server",
-            ["run", "--data", serverData.path, "--http", http, "--polling", "127.0.0.1:\(pollingPort)"]
+            ["run", "--data", serverData.path, "--http", http, "--polling", "127.0.0.1:\(pollingPort)"] + options
         )
         let line = try #require(await program.errorLine(containing: "\"httpUrl\""), "the server ended early")
         // A log line with the object as metadata.

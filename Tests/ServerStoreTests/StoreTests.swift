@@ -1,7 +1,9 @@
 import Foundation
+import GRDB
 import ServerDomain
-import ServerStore
 import Testing
+
+@testable import ServerStore
 
 @Suite struct StoreTests {
     /// A store in a folder of its own, gone afterwards.
@@ -172,5 +174,74 @@ import Testing
         let error = #expect(throws: StoreError.self) { _ = try Store(path: "/proc/nowhere/server.sqlite") }
         #expect(error?.code == .unavailable)
         #expect(error?.description.contains("/proc/nowhere/server.sqlite") == true)
+    }
+
+    @Test("machines of the first version keep what they said about tenants", arguments: ["Tenanted", "rubbish"])
+    func migration(participation: String) async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("store-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appendingPathComponent("server.sqlite").path
+        let old = try DatabasePool(path: path)
+        try Migrations.migrator.migrate(old, upTo: "2026-11 task log")
+        // As the first version wrote it: what it did not read is a text with JSON.
+        let body = #"""
+            {"id":"Machines-1","spaceID":"Spaces-1","name":"web01","slug":"web01","environmentIDs":[],"roles":["web"],
+            "endpoint":{"style":"TentacleActive","uri":"poll://abc/","thumbprint":"AA"},"isDisabled":false,
+            "machinePolicyID":"MachinePolicies-1","health":"Healthy","healthSummary":"x","facts":{},
+            "echoed":"{\"TenantedDeploymentParticipation\":\"\#(participation)\",\"TenantIds\":[]}"}
+            """#
+        try await old.write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO space (id, number, body, name, slug)
+                    VALUES ('Spaces-1', 1, '{"id":"Spaces-1","name":"D","slug":"d","isDefault":true}', 'D', 'd');
+                    """
+            )
+            try db.execute(
+                sql: """
+                    INSERT INTO machine (id, number, body, spaceId, name, slug, thumbprint, uri)
+                    VALUES ('Machines-1', 1, ?, 'Spaces-1', 'web01', 'web01', 'AA', 'poll://abc/')
+                    """,
+                arguments: [body]
+            )
+        }
+        try old.close()
+        let store = try Store(path: path)
+        let machine = try await store.read { try $0.find(DeploymentTarget.self, id: "Machines-1") }
+        #expect(machine?.participation == (participation == "Tenanted" ? .tenanted : .untenanted))
+        #expect(machine?.tenantIDs == [] && machine?.health == .healthy)
+        try store.close()
+    }
+
+    @Test("a worker's pool is kept by the schema, and rosters count up")
+    func workers() async throws {
+        try await Self.with { _, store in
+            let pool = WorkerPool(id: "WorkerPools-1", spaceID: "Spaces-1", name: "P", slug: "p")
+            let worker = Worker(
+                id: "Workers-1",
+                spaceID: "Spaces-1",
+                name: "w",
+                slug: "w",
+                poolIDs: [pool.id],
+                endpoint: AgentEndpoint(style: .polling, uri: "poll://abc/", thumbprint: "A")
+            )
+            let first = try await store.write { tx in
+                try tx.insert(Self.space)
+                try tx.insert(pool)
+                try tx.insert(worker)
+                return try tx.roster()
+            }
+            #expect(first.agents.map(\.id) == ["Workers-1"])
+            let error = await #expect(throws: StoreError.self) {
+                try await store.write { try $0.delete(WorkerPool.self, id: pool.id) }
+            }
+            #expect(error?.code == .reference)
+            let second = try await store.write { tx in
+                try tx.delete(Worker.self, id: worker.id)
+                return try tx.roster()
+            }
+            #expect(second.agents.isEmpty && second.revision > first.revision)
+        }
     }
 }

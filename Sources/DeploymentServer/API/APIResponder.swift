@@ -28,7 +28,9 @@ struct APIResponder: Sendable {
         ReleaseAPI(services: services).register(in: &routes)
         DeploymentAPI(services: services).register(in: &routes)
         TaskAPI(services: services).register(in: &routes)
-        MachineAPI(services: services).register(in: &routes)
+        AgentAPI<DeploymentTarget>(services: services).registerTargets(in: &routes)
+        AgentAPI<Worker>(services: services).registerWorkers(in: &routes)
+        InfrastructureAPI(services: services).register(in: &routes)
         StubAPI().register(in: &routes)
         self.routes = routes
     }

@@ -2,20 +2,6 @@ import HTTPTypes
 import ServerDomain
 import ServerStore
 
-/// A document that clients may also call by slug or name.
-protocol NamedDocument: StoredDocument {
-    var spaceID: String { get }
-    var name: String { get }
-    var slug: String { get }
-}
-
-extension DeploymentEnvironment: NamedDocument {}
-extension Lifecycle: NamedDocument {}
-extension ProjectGroup: NamedDocument {}
-extension Project: NamedDocument {}
-extension Channel: NamedDocument {}
-extension DeploymentTarget: NamedDocument {}
-
 extension StoreTransaction {
     /// All documents of a space.
     func all<D: NamedDocument>(_ type: D.Type, in spaceID: String) throws -> [D] {
@@ -44,6 +30,19 @@ extension StoreTransaction {
             throw APIError.invalid("The \(kind) '\(id)' does not exist.")
         }
         return found
+    }
+
+    /// The documents with these ids, each once and by the id it has; one that does not exist is refused.
+    func require<D: NamedDocument>(
+        _ type: D.Type,
+        ids: [String],
+        in spaceID: String,
+        as kind: String
+    ) throws -> [String] {
+        try ids.reduce(into: []) { result, id in
+            let found = try require(type, id: id, in: spaceID, as: kind).id
+            if !result.contains(found) { result.append(found) }
+        }
     }
 
     /// A free slug: the wanted one, or one made from the name.
@@ -110,5 +109,13 @@ extension JSONObject {
     func filled(_ name: String) -> String? {
         guard let text = text(name), !text.trimmingSpaces.isEmpty else { return nil }
         return text
+    }
+}
+
+extension Sequence<String> {
+    /// Each text once, whatever its case; the first form stays.
+    var uniqueIgnoringCase: [String] {
+        var seen = Set<String>()
+        return filter { seen.insert($0.lowercased()).inserted }
     }
 }

@@ -30,3 +30,13 @@ package struct ServerCertificate: Sendable {
         (self.thumbprint, self.signatureAlgorithm, self.der) = (thumbprint, signatureAlgorithm, der)
     }
 }
+
+extension ServerServices {
+    /// Writes what decides how agents are reached, and tells the directory before the caller answers: a polling agent
+    /// connects as soon as it has registered.
+    func writeAgents<T: Sendable>(_ body: @Sendable (StoreTransaction) throws -> T) async throws -> T {
+        let (result, roster) = try await store.write { tx in (try body(tx), try tx.roster()) }
+        await agents.rosterChanged(to: roster)
+        return result
+    }
+}

@@ -1,4 +1,5 @@
 package import Halibut
+import HalibutProtocol
 package import Logging
 package import SecureTransport
 package import ServerDomain
@@ -7,12 +8,20 @@ package import TentacleContracts
 
 /// Reaches agents over Halibut: listening ones by dialling them, polling ones through the queue they subscribe to.
 package final class HalibutGateway: TentacleGateway, AgentDirectory {
-    /// The certificates that may subscribe; always those of the polling machines in the store.
+    /// The certificates that may subscribe; always those of the polling agents in the store.
     package let trust = TrustedPeers()
 
     private let client: HalibutClient
-    /// Which certificates own which subscription.
-    private let subscriptions = Mutex<[String: Set<Thumbprint>]>([:])
+
+    private struct State {
+        var revision: Int64 = 0
+        /// Which certificates own which subscription.
+        var owners: [String: Set<Thumbprint>] = [:]
+        /// By their ids.
+        var proxies: [String: HTTPProxy] = [:]
+    }
+
+    private let state = Mutex(State())
 
     package init(identity: TLSIdentity, logger: Logger) throws {
         client = try HalibutClient(identity: identity, configuration: HalibutConfiguration(logger: logger))
@@ -35,27 +44,48 @@ package final class HalibutGateway: TentacleGateway, AgentDirectory {
 
     // MARK: Directory
 
-    package func machinesChanged(to machines: [DeploymentTarget]) async {
+    package func rosterChanged(to roster: AgentRoster) async {
         var owners: [String: Set<Thumbprint>] = [:]
-        for machine in machines where machine.endpoint.style == .polling {
-            guard let thumbprint = Thumbprint(machine.endpoint.thumbprint) else { continue }
-            owners[machine.endpoint.normalisedURI, default: []].insert(thumbprint)
+        for agent in roster.agents where agent.endpoint.style == .polling {
+            guard let thumbprint = Thumbprint(agent.endpoint.thumbprint) else { continue }
+            owners[agent.endpoint.normalisedURI, default: []].insert(thumbprint)
         }
-        subscriptions.withLock { $0 = owners }
-        // After the owners, so that nobody is let in whose subscription is not known yet.
-        trust.trustOnly(owners.values.reduce(into: Set<Thumbprint>()) { $0.formUnion($1) })
+        let proxies = roster.proxies.map { proxy in
+            let (user, password) = (proxy.username, proxy.password)
+            return (proxy.id, HTTPProxy(host: proxy.host, port: proxy.port, userName: user, password: password))
+        }
+        state.withLock { state in
+            guard roster.revision > state.revision else { return }
+            state.revision = roster.revision
+            state.owners = owners
+            state.proxies = Dictionary(uniqueKeysWithValues: proxies)
+            // After the owners, so that nobody is let in whose subscription is not known yet.
+            trust.trustOnly(owners.values.reduce(into: Set<Thumbprint>()) { $0.formUnion($1) })
+        }
     }
 
     /// Real Halibut lets any trusted agent take any other's calls; here only the owner may (halibut.md 2.3).
     package func mayPoll(_ subscription: String, _ peer: Thumbprint) -> Bool {
         let endpoint = AgentEndpoint(style: .polling, uri: subscription, thumbprint: peer.description)
-        return subscriptions.withLock { $0[endpoint.normalisedURI]?.contains(peer) ?? false }
+        return state.withLock { $0.owners[endpoint.normalisedURI]?.contains(peer) ?? false }
     }
 
-    package func discover(host: String, port: Int) async throws -> String {
-        do { return try await client.discover(host: host, port: port).description } catch let error as HalibutError {
+    package func discover(host: String, port: Int, proxyID: String?) async throws -> String {
+        let proxy = try proxy(proxyID)
+        do {
+            return try await client.discover(host: host, port: port, proxy: proxy).description
+        } catch let error as HalibutError {
             throw TentacleCallError(error)
         }
+    }
+
+    /// Never falls back to a direct connection, which is not what the proxy is there for.
+    private func proxy(_ id: String?) throws -> HTTPProxy? {
+        guard let id else { return nil }
+        guard let proxy = state.withLock({ $0.proxies[id] }) else {
+            throw TentacleCallError(.service, phase: .connecting, "The proxy '\(id)' does not exist any more.")
+        }
+        return proxy
     }
 
     // MARK: Calls
@@ -101,6 +131,7 @@ package final class HalibutGateway: TentacleGateway, AgentDirectory {
             var address = try ServiceEndPoint(endpoint.uri, remoteThumbprint: Thumbprint(endpoint.thumbprint))
             // An agent whose certificate is being changed shows the other one then: no call is lost over it.
             address.retriesUnexpectedCertificate = true
+            address.proxy = try proxy(endpoint.proxyID)
             return try await body(RemoteService(service, at: address, client: client))
         } catch let error as HalibutError {
             throw TentacleCallError(error)

@@ -46,10 +46,10 @@ package struct TentacleCallError: Error, CustomStringConvertible {
     }
 }
 
-/// Whoever must know at once which machines exist (the listener for polling agents), and can look at one before it is.
+/// Whoever must know at once which agents exist (the listener for polling agents), and can look at one before it does.
 package protocol AgentDirectory: Sendable {
-    /// The set of machines has changed to this one.
-    func machinesChanged(to machines: [DeploymentTarget]) async
-    /// The thumbprint of the certificate that whoever listens there presents.
-    func discover(host: String, port: Int) async throws -> String
+    /// These are the agents now; a roster that is older than the last one changes nothing.
+    func rosterChanged(to roster: AgentRoster) async
+    /// The thumbprint of the certificate that whoever listens there presents, seen through a proxy if one is named.
+    func discover(host: String, port: Int, proxyID: String?) async throws -> String
 }

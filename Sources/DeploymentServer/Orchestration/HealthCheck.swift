@@ -10,9 +10,7 @@ struct HealthCheck: Sendable {
 
     func run() async throws -> TaskOutcome {
         let ids = task.machineIDs
-        let machines = try await environment.store.read { tx in
-            try ids.compactMap { try tx.find(DeploymentTarget.self, id: $0) }
-        }
+        let machines = try await environment.store.read { tx in try ids.compactMap { try tx.agent(id: $0) } }
         guard !machines.isEmpty else { return .failed("The machines to check no longer exist.") }
         let stepID = "\(task.rootNodeID)/\(RandomText.lowercased(8))"
         let work = machines.map { (machine: $0, nodeID: "\(stepID)/\(RandomText.lowercased(6))") }
@@ -21,7 +19,7 @@ struct HealthCheck: Sendable {
             id: stepID,
             taskID: task.id,
             parentID: task.rootNodeID,
-            name: "Check deployment targets",
+            name: machines.allSatisfy { $0 is Worker } ? "Check workers" : "Check deployment targets",
             showAtSummaryLevel: true
         )
         try await recorder.add(
@@ -49,7 +47,7 @@ struct HealthCheck: Sendable {
         }
     }
 
-    private func check(_ machine: DeploymentTarget, nodeID: String) async throws -> NodeResult {
+    private func check(_ machine: any KnownAgent, nodeID: String) async throws -> NodeResult {
         try await environment.recorder.start(nodeID)
         // No isolation: a health check never waits behind a deployment.
         let (result, log) = try await environment.runScript(
@@ -66,7 +64,7 @@ struct HealthCheck: Sendable {
 
     private func remember(_ result: NodeResult, variables: [String: String], machineID: String) async throws {
         try await environment.store.write { tx in
-            guard var machine = try tx.find(DeploymentTarget.self, id: machineID) else { return }
+            guard var machine = try tx.agent(id: machineID) else { return }
             machine.lastChecked = Date()
             switch result {
             case .success: machine.health = .healthy

@@ -63,10 +63,10 @@ extension TaskEnvironment {
     /// lines back, and a polling agent's only connection busy, so that a cancel cannot reach it.
     private static let startWait = Duration.milliseconds(200)
 
-    /// Runs one script on one target; its lines and its end go to `nodeID`.
+    /// Runs one script on one target or worker; its lines and its end go to `nodeID`.
     func runScript(
         _ body: String,
-        on target: DeploymentTarget,
+        on target: any KnownAgent,
         nodeID: String,
         isolation: ScriptIsolationLevel
     ) async throws -> (result: NodeResult, log: NodeScriptLog) {

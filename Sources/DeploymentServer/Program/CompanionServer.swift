@@ -30,7 +30,7 @@ package struct CompanionServer: Service {
         try await FirstStart.prepare(store) { try data.writeSecret($0 + "\n", to: FirstStart.keyFile) }
         if let file = configuration.adminPasswordFile { try await AdminPassword.apply(file: file, to: store) }
         let gateway = try HalibutGateway(identity: identity, logger: logger)
-        await gateway.machinesChanged(to: try await store.read { try $0.all(DeploymentTarget.self) })
+        await gateway.rosterChanged(to: try await store.write { try $0.roster() })
         let runner = TaskRunner(store: store, gateway: gateway, logger: logger)
         // Before the API answers: nobody may see a task of an earlier run as executing.
         try await runner.failInterruptedTasks()

@@ -14,8 +14,10 @@ package struct TargetSelection: Hashable, Sendable {
 
 extension DeploymentTarget {
     /// Whether a step with these roles runs here: enabled, in the environment, any role in common (deployment-steps.md 6.1).
+    ///
+    /// All deployments are untenanted in this version, so that a target for tenants only takes none.
     package func matches(environmentID: String, roles wanted: [String], selection: TargetSelection = .init()) -> Bool {
-        !isDisabled && environmentIDs.contains(environmentID) && selection.includes(id)
+        !isDisabled && participation != .tenanted && environmentIDs.contains(environmentID) && selection.includes(id)
             && wanted.contains { role in roles.contains { $0.equalsIgnoringASCIICase(role) } }
     }
 }

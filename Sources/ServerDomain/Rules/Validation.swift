@@ -26,18 +26,34 @@ package enum NameRules {
     }
 }
 
-extension DeploymentTarget {
-    /// What keeps the target from being stored; texts of rest-api.md 19.2.
-    package var problems: [String] {
+extension KnownAgent {
+    /// What is wrong with what all agents have.
+    fileprivate func commonProblems(_ kind: String) -> Validation {
         var validation = Validation()
-        validation.add(NameRules.problem(with: name, of: "machine"))
+        validation.add(NameRules.problem(with: name, of: kind))
+        validation.add(endpoint.problem)
+        return validation
+    }
+}
+
+extension DeploymentTarget {
+    /// Texts of rest-api.md 19.2.
+    package var problems: [String] {
+        var validation = commonProblems("machine")
         validation.require(!environmentIDs.isEmpty, "Please specify at least one environment")
         validation.require(!roles.isEmpty, "Please specify at least one role")
         validation.require(
             !roles.contains { $0.trimmingSpaces.isEmpty || $0.contains(",") },
             "A role may not be empty or contain a comma."
         )
-        validation.add(endpoint.problem)
+        return validation.problems
+    }
+}
+
+extension Worker {
+    package var problems: [String] {
+        var validation = commonProblems("worker")
+        validation.require(!poolIDs.isEmpty, "Please specify at least one worker pool")
         return validation.problems
     }
 }
@@ -47,6 +63,9 @@ extension AgentEndpoint {
         if thumbprint.utf8.count != 40 || !thumbprint.allSatisfy({ $0.isASCII && $0.isHexDigit }) {
             return
                 "The endpoint's thumbprint must be 40 hexadecimal digits; run 'tentacle show-thumbprint' on the machine."
+        }
+        if proxyID != nil, style == .polling {
+            return "A polling agent connects by itself: only a listening endpoint can have a proxy."
         }
         let wanted = style == .listening ? "https://" : "poll://"
         let uri = normalisedURI

@@ -11,7 +11,8 @@ final class FakeGateway: TentacleGateway, AgentDirectory {
 
     private struct State {
         var calls: [String] = []
-        var machines: [DeploymentTarget] = []
+        var agents: [any KnownAgent] = []
+        var proxies: [AgentProxy] = []
     }
 
     private let state = Mutex(State())
@@ -32,16 +33,19 @@ final class FakeGateway: TentacleGateway, AgentDirectory {
     }
 
     var calls: [String] { state.withLock { $0.calls } }
-    var machines: [DeploymentTarget] { state.withLock { $0.machines } }
+    var agents: [any KnownAgent] { state.withLock { $0.agents } }
+    var proxies: [AgentProxy] { state.withLock { $0.proxies } }
 
-    func discover(host: String, port: Int) async throws -> String {
+    func discover(host: String, port: Int, proxyID: String?) async throws -> String {
         guard host == "web01" else { throw TentacleCallError(.network, phase: .connecting, "connection refused") }
         return String(repeating: "C", count: 40)
     }
 
     private func note(_ call: String) { state.withLock { $0.calls.append(call) } }
 
-    func machinesChanged(to machines: [DeploymentTarget]) async { state.withLock { $0.machines = machines } }
+    func rosterChanged(to roster: AgentRoster) async {
+        state.withLock { ($0.agents, $0.proxies) = (roster.agents, roster.proxies) }
+    }
 
     func capabilities(of endpoint: AgentEndpoint) async throws -> [String] {
         note("capabilities")

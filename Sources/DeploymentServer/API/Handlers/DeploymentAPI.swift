@@ -128,7 +128,9 @@ struct DeploymentAPI: Sendable {
         for name in ["variables", "FormValues"] where !(body[name]?.members?.members.isEmpty ?? true) {
             throw APIError.invalid("Prompted variables ('\(name)') are not supported by this server.")
         }
-        if body.filled("TenantId") != nil { throw APIError.invalid("Tenants are not supported by this server.") }
+        if body.filled("TenantId") != nil {
+            throw APIError.invalid("Deployments for tenants are not supported by this server.")
+        }
     }
 
     private static func release(_ body: JSONObject, in spaceID: String, _ tx: StoreTransaction) throws -> Release {

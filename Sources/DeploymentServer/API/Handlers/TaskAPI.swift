@@ -84,9 +84,10 @@ struct TaskAPI: Sendable {
         let wanted = try arguments.list("MachineIds")
         let spaceID = call.spaceID
         let task = try await services.store.write { tx -> ServerTask in
-            let machines = try tx.all(DeploymentTarget.self, in: spaceID)
-            let ids = wanted.isEmpty ? machines.filter { !$0.isDisabled }.map(\.id) : wanted
-            for id in ids { _ = try tx.require(DeploymentTarget.self, id: id, in: spaceID, as: "machine") }
+            let ids =
+                try wanted.isEmpty
+                ? Self.machineIDs(arguments, in: spaceID, tx)
+                : Self.existing(wanted, in: spaceID, tx)
             guard !ids.isEmpty else { throw APIError.invalid("There are no machines to check.") }
             return try ServerTask.queue(
                 .health,
@@ -98,6 +99,35 @@ struct TaskAPI: Sendable {
         }
         services.runner.wake()
         return task
+    }
+
+    private static func existing(_ ids: [String], in spaceID: String, _ tx: StoreTransaction) throws -> [String] {
+        try ids.map { id in
+            guard let agent = try tx.agent(id: id), agent.spaceID == spaceID else {
+                throw APIError.invalid("The machine '\(id)' does not exist.")
+            }
+            return agent.id
+        }
+    }
+
+    /// All that are enabled, of an environment, a worker pool or one kind if the arguments say so; targets otherwise.
+    private static func machineIDs(
+        _ arguments: JSONObject,
+        in spaceID: String,
+        _ tx: StoreTransaction
+    ) throws -> [String] {
+        let environment = arguments.filled("EnvironmentId")
+        let pool = arguments.filled("WorkerpoolId")
+        let wantsWorkers = pool != nil || arguments.text("RestrictedTo") == "Workers"
+        return try tx.agents(where: [("spaceId", .text(spaceID))]).filter { agent in
+            switch agent {
+            case let worker as Worker: wantsWorkers && (pool.map(worker.poolIDs.contains) ?? true)
+            case let target as DeploymentTarget:
+                !wantsWorkers && (environment.map(target.environmentIDs.contains) ?? true)
+            default: false
+            }
+        }
+        .filter { !$0.isDisabled }.map(\.id)
     }
 
     // MARK: Details

@@ -1,11 +1,9 @@
-import HalibutTesting
-import NIOCore
-import NIOPosix
-import Synchronization
+internal import NIOCore
+internal import NIOPosix
 
 /// An HTTP proxy on the loopback interface that does what a test wants.
-final class FakeProxy: Sendable {
-    enum Behaviour: Sendable {
+package final class FakeProxy: Sendable {
+    package enum Behaviour: Sendable {
         /// Connects to whoever is asked for, if the credentials (`user:password` in base64) are right.
         case tunnel(credentials: String? = nil, replyInPieces: Bool = false)
         /// Says this, whatever is asked.
@@ -14,12 +12,12 @@ final class FakeProxy: Sendable {
         case replyAndClose([UInt8])
     }
 
-    let port: Int
+    package let port: Int
     private let server: any Channel
     private let heads: Watched<[String]>
 
     /// What diallers asked for so far.
-    var requests: [String] { self.heads.value }
+    package var requests: [String] { self.heads.value }
 
     private init(server: any Channel, heads: Watched<[String]>) {
         self.server = server
@@ -27,7 +25,7 @@ final class FakeProxy: Sendable {
         self.port = server.localAddress?.port ?? 0
     }
 
-    static func with<Result>(
+    package static func with<Result>(
         _ behaviour: Behaviour,
         _ body: (FakeProxy) async throws -> Result
     ) async throws -> Result {
@@ -53,7 +51,7 @@ final class FakeProxy: Sendable {
     }
 
     /// Waits until somebody asked.
-    func untilAsked() async throws { try await self.heads.until { !$0.isEmpty } }
+    package func untilAsked() async throws { try await self.heads.until { !$0.isEmpty } }
 
     private final class Handler: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer

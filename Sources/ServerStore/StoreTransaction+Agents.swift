@@ -1,0 +1,22 @@
+package import ServerDomain
+
+extension StoreTransaction {
+    /// All agents, targets first.
+    package func agents(
+        where conditions: [(column: String, value: StoreValue)] = []
+    ) throws -> [any StoredAgent] {
+        try all(DeploymentTarget.self, where: conditions) + all(Worker.self, where: conditions)
+    }
+
+    /// The target or the worker with this id.
+    package func agent(id: String) throws -> (any StoredAgent)? { try agents(where: [("id", .text(id))]).first }
+
+    /// The agents as this transaction leaves them, under a revision that no other roster has.
+    package func roster() throws -> AgentRoster {
+        AgentRoster(
+            revision: try nextNumber("#roster"),
+            agents: try agents(),
+            proxies: try all(AgentProxy.self)
+        )
+    }
+}
