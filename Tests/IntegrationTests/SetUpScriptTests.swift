@@ -5,7 +5,7 @@ import Testing
 /// The scripts with which people set agents up, unchanged, against our server: spec tentacle-cli.md 18 to 20, 24.8.
 ///
 /// There is no systemd in these tests: where a script says `Tentacle service`, a stand-in of that name writes the words
-/// down, as it does for workers, which our server does not have yet, and runs every other command with the real program. `make test-vm` has the real thing.
+/// down, and runs every other command with the real program. `make test-vm` has the real thing.
 @Suite(.timeLimit(.minutes(3))) struct SetUpScriptTests {
     private static let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
@@ -16,8 +16,8 @@ import Testing
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let text = """
             #!/bin/bash
-            # A stand-in in tests: these commands are written down only.
-            if [[ $1 == service || $1 == register-worker ]]; then echo "$*" >> "$SERVICE_CALLS"; exit 0; fi
+            # A stand-in in tests: this command is written down only.
+            if [[ $1 == service ]]; then echo "$*" >> "$SERVICE_CALLS"; exit 0; fi
             exec '\(TentacleFixture.programs.appending(path: "tentacle").path)' "$@"
 
             """
@@ -197,17 +197,13 @@ import Testing
                 #expect(outcome.status == 0, "\(outcome)")
                 variables["ServerUrl"] = "http://127.0.0.1:1"
             }
-            guard isWorker else {
-                #expect(try await machines(server).count == 1)
-                return
-            }
-            let registration = try String(contentsOf: calls(fixture), encoding: .utf8)
-            #expect(
-                registration.contains(
-                    "--force --workerpool Default Worker Pool --name box --comms-style TentacleActive"
-                )
-            )
-            #expect(!registration.contains(key))
+            let workers = try await server.get("/api/Spaces-1/workers/all").elements
+            #expect(try await machines(server).count == (isWorker ? 0 : 1))
+            #expect(workers.count == (isWorker ? 1 : 0))
+            guard isWorker else { return }
+            #expect(workers.first?["Name"]?.text == "box")
+            #expect(workers.first?["WorkerPoolIds"] == ["WorkerPools-1"])
+            #expect(workers.first?["Endpoint"]?["CommunicationStyle"]?.text == "TentacleActive")
         }
     }
 
