@@ -53,19 +53,35 @@ final class CertificateRotation: Sendable {
             group.addTask {
                 for await peer in self.taken { self.remember(peer) }
             }
-            group.addTask {
-                do {
-                    try await ConfigurationWatch(path: self.path).run(on: eventLoops) { self.reload() }
-                } catch is CancellationError {
-                    return
-                } catch {
-                    self.logger.warning(
-                        "The configuration file cannot be watched (\(error)): after a change of certificates send SIGHUP"
-                    )
-                }
-            }
+            group.addTask { await self.follow(on: eventLoops) }
         }
     }
+
+    /// Until the task is cancelled.
+    ///
+    /// The kernel has 128 watches for all programs of a user: while there is none for us, it is looked each so often.
+    private func follow(on eventLoops: any EventLoopGroup) async {
+        var isSaid = false
+        while !Task.isCancelled {
+            do {
+                return try await ConfigurationWatch(path: path).run(on: eventLoops) { self.reload() }
+            } catch is CancellationError {
+                return
+            } catch {
+                if !isSaid {
+                    logger.warning(
+                        "The configuration file cannot be watched (\(error)): changes of certificates count within \(Self.pause)"
+                    )
+                }
+                isSaid = true
+            }
+            try? await Task.sleep(for: Self.pause)
+            reload()
+        }
+    }
+
+    /// Between two looks at a file that cannot be watched.
+    private static let pause = Duration.seconds(10)
 
     /// Reads the file because somebody asked, and says what of it has to wait for the next start.
     private func reloadOnRequest() {

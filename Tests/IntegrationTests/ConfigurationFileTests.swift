@@ -23,7 +23,7 @@ struct ConfigurationFileTests {
                 .outcome()
             #expect(outcome.status == 0, "\(outcome)")
             let shown = try await fixture.succeed("tentacle", ["show-configuration", "--config", path])
-            #expect(shown.contains(Self.thumbprint) && !shown.contains("AA"), "\(shown)")
+            #expect(shown.contains(Self.thumbprint) && !shown.contains(#""AA""#), "\(shown)")
             let after = try FileManager.default.attributesOfItem(atPath: path)
             #expect(after[.systemFileNumber] as? UInt64 == before[.systemFileNumber] as? UInt64)
             #expect(after[.posixPermissions] as? Int == 0o600)
