@@ -88,7 +88,7 @@ package struct SecretProtection: Sendable {
     private func decryptVersioned(_ text: String) throws(ConfigurationError) -> String {
         let path = self.versionedKeyPath
         guard DurableFile.exists(path) else { throw self.undecryptable([], "no machine key was found at '\(path)'") }
-        let key = try Self.parse(try DurableFile.read(path), path: path)
+        let key = try Self.readKey(path)
         let sealed = Array(Data(base64Encoded: String(text.dropFirst(Self.versionedPrefix.count))) ?? Data())
         let prefix = Array(Self.versionedPrefix.utf8)
         guard let bytes = try? Cryptography.openAESGCM(sealed, key: key.key, associatedData: prefix),
@@ -151,7 +151,7 @@ package struct SecretProtection: Sendable {
         var keys: [Key] = []
         for path in self.generatedKeyPaths where DurableFile.exists(path) {
             do throws(ConfigurationError) {
-                keys.append(try Self.parse(try DurableFile.read(path), path: path))
+                keys.append(try Self.readKey(path))
             } catch {
                 guard !keys.isEmpty else { throw error }
             }
@@ -175,7 +175,7 @@ package struct SecretProtection: Sendable {
 
     private func versionedKey() throws -> [UInt8] {
         let path = self.versionedKeyPath
-        if DurableFile.exists(path) { return try Self.parse(try DurableFile.read(path), path: path).key }
+        if DurableFile.exists(path) { return try Self.readKey(path).key }
         return try Self.make(path, ownedAs: self.configurationPath).key
     }
 
@@ -201,11 +201,12 @@ package struct SecretProtection: Sendable {
             }
         }
         guard link(draft, path) == 0 || errno == EEXIST else { throw .system("Could not create '\(path)'", errno) }
-        return try Self.parse(try DurableFile.read(path), path: path)
+        return try Self.readKey(path)
     }
 
-    private static func parse(_ bytes: [UInt8], path: String) throws(ConfigurationError) -> Key {
-        let text = String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace && $0 != "\u{FEFF}" }
+    private static func readKey(_ path: String) throws(ConfigurationError) -> Key {
+        let content = String(decoding: try DurableFile.read(path), as: UTF8.self)
+        let text = content.filter { !$0.isWhitespace && $0 != "\u{FEFF}" }
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2, let key = Data(base64Encoded: String(parts[0])), key.count == 32,
             let vector = Data(base64Encoded: String(parts[1])), vector.count == Cryptography.aesBlockBytes

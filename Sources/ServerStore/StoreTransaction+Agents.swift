@@ -9,7 +9,10 @@ extension StoreTransaction {
     }
 
     /// The target or the worker with this id.
-    package func agent(id: String) throws -> (any StoredAgent)? { try agents(where: [("id", .text(id))]).first }
+    package func agent(id: String) throws -> (any StoredAgent)? {
+        if let target = try find(DeploymentTarget.self, id: id) { return target }
+        return try find(Worker.self, id: id)
+    }
 
     /// The agents as this transaction leaves them, under a revision that no other roster has.
     package func roster() throws -> AgentRoster {

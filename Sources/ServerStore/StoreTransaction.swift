@@ -96,17 +96,16 @@ package struct StoreTransaction {
     private func afterWriting(_ document: some StoredDocument) throws {
         switch document {
         case let machine as DeploymentTarget:
-            try db.execute(sql: "DELETE FROM machineEnvironment WHERE machineId = ?", arguments: [machine.id])
-            for id in Set(machine.environmentIDs) {
-                try db.execute(sql: "INSERT INTO machineEnvironment VALUES (?, ?)", arguments: [machine.id, id])
-            }
+            try replaceRows(of: machine.id, "machineId", in: "machineEnvironment", by: machine.environmentIDs)
         case let worker as Worker:
-            try db.execute(sql: "DELETE FROM workerPoolMember WHERE workerId = ?", arguments: [worker.id])
-            for id in Set(worker.poolIDs) {
-                try db.execute(sql: "INSERT INTO workerPoolMember VALUES (?, ?)", arguments: [worker.id, id])
-            }
+            try replaceRows(of: worker.id, "workerId", in: "workerPoolMember", by: worker.poolIDs)
         default: break
         }
+    }
+
+    private func replaceRows(of owner: String, _ column: String, in table: String, by ids: [String]) throws {
+        try db.execute(sql: "DELETE FROM \(table) WHERE \(column) = ?", arguments: [owner])
+        for id in Set(ids) { try db.execute(sql: "INSERT INTO \(table) VALUES (?, ?)", arguments: [owner, id]) }
     }
 
     // MARK: Settings

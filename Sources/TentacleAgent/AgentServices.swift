@@ -83,7 +83,7 @@ struct AgentServices {
         rotation.reload()
         if let listener { services.append(BackgroundService("listener") { try await listener.run() }) }
         let (rotation, eventLoops) = (rotation, eventLoops)
-        services.append(BackgroundService("certificates") { try await rotation.run(on: eventLoops, requests: reloads) })
+        services.append(BackgroundService("certificates") { await rotation.run(on: eventLoops, requests: reloads) })
         services.append(announcement(listener))
         if let home = settings.homeDirectory {
             services.append(BackgroundService("heartbeat") { try await Heartbeat(directory: home).run() })

@@ -45,8 +45,8 @@ final class CertificateRotation: Sendable {
     }
 
     /// Follows the file until the task is cancelled; `requests` ask to read it in between.
-    func run(on eventLoops: any EventLoopGroup, requests: UnixSignalsSequence) async throws {
-        try await withThrowingDiscardingTaskGroup { group in
+    func run(on eventLoops: any EventLoopGroup, requests: UnixSignalsSequence) async {
+        await withDiscardingTaskGroup { group in
             group.addTask {
                 for await _ in requests { self.reloadOnRequest() }
             }
@@ -62,7 +62,7 @@ final class CertificateRotation: Sendable {
     /// The kernel has 128 watches for all programs of a user: while there is none for us, it is looked each so often.
     private func follow(on eventLoops: any EventLoopGroup) async {
         var isSaid = false
-        while !Task.isCancelled {
+        while true {
             do {
                 return try await ConfigurationWatch(path: path).run(on: eventLoops) { self.reload() }
             } catch is CancellationError {
@@ -75,7 +75,7 @@ final class CertificateRotation: Sendable {
                 }
                 isSaid = true
             }
-            try? await Task.sleep(for: Self.pause)
+            guard (try? await Task.sleep(for: Self.pause)) != nil else { return }
             reload()
         }
     }

@@ -45,19 +45,14 @@ struct CommandLineRecord {
     private mutating func addUnknown(_ argument: String) {
         let isValue = self.mayBeSecret
         self.mayBeSecret = false
-        guard let flag = ["--", "-", "/"].first(where: argument.hasPrefix), argument.count > flag.count else {
+        guard let token = OptionGrammar.token(argument), self.readsLikeSecret(token.name) else {
             return self.printable.append(isValue ? self.hidden(argument) : argument)
         }
-        let end = argument.dropFirst(flag.count).firstIndex { $0 == "=" || $0 == ":" } ?? argument.endIndex
-        guard self.readsLikeSecret(argument[..<end].dropFirst(flag.count)) else {
-            return self.printable.append(isValue ? self.hidden(argument) : argument)
-        }
-        guard end < argument.endIndex else {
+        guard let value = token.value else {
             self.mayBeSecret = true
             return self.printable.append(argument)
         }
-        let value = argument.index(after: end)
-        self.printable.append(argument[..<value] + self.hidden(String(argument[value...])))
+        self.printable.append(argument.dropLast(value.count) + self.hidden(value))
     }
 
     /// `apiky`, `api_key`, `proxy-pass`, `token`: what somebody may write who means a sensitive option.

@@ -120,7 +120,7 @@ package struct OptionGrammar: Sendable {
         self.byName = byName
     }
 
-    private struct Token {
+    struct Token {
         var flag: Substring
         var name: Substring
         /// With its separator, as typed.
@@ -181,7 +181,7 @@ package struct OptionGrammar: Sendable {
     }
 
     /// The parts of `^(--|-|/)(name)([:=](value))?$`.
-    private static func token(_ argument: String) -> Token? {
+    static func token(_ argument: String) -> Token? {
         guard let flag = ["--", "-", "/"].first(where: { argument.hasPrefix($0) }) else { return nil }
         let body = argument.dropFirst(flag.count)
         let nameEnd = body.firstIndex { $0 == ":" || $0 == "=" } ?? body.endIndex

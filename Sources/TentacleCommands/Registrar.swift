@@ -203,7 +203,7 @@ struct Registrar {
     }
 
     private func participation() throws(CommandError) -> String {
-        let values = ["Untenanted", "TenantedOrUntenanted", "Tenanted"]
+        let values = RegistrationOptions.participations
         guard let given = self.options.text("tenanted-deployment-participation") else { return values[0] }
         guard let value = values.first(where: { $0.lowercased() == given.lowercased() }) else {
             throw CommandError(

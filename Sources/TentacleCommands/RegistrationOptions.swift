@@ -76,7 +76,7 @@ struct RegistrationOptions: Sendable {
             "tenanted-deployment-participation",
             help: "How the machine should participate in tenanted deployments. Allowed values are Untenanted, "
                 + "TenantedOrUntenanted and Tenanted.",
-            choices: ["Untenanted", "TenantedOrUntenanted", "Tenanted"]
+            choices: Self.participations
         ),
     ]
 
@@ -89,7 +89,9 @@ struct RegistrationOptions: Sendable {
         )
     ]
 
-    static let styles = ["TentaclePassive", "TentacleActive"]
+    static let styles = [CommunicationStyle.listening, .polling].map(\.wireName)
+    /// The first one is the default.
+    static let participations = ["Untenanted", "TenantedOrUntenanted", "Tenanted"]
 
     let options: ParsedOptions
     let isPolling: Bool

@@ -50,15 +50,16 @@ package final class HalibutGateway: TentacleGateway, AgentDirectory {
             guard let thumbprint = Thumbprint(agent.endpoint.thumbprint) else { continue }
             owners[agent.endpoint.normalisedURI, default: []].insert(thumbprint)
         }
-        let proxies = roster.proxies.map { proxy in
+        var proxies: [String: HTTPProxy] = [:]
+        for proxy in roster.proxies {
             let (user, password) = (proxy.username, proxy.password)
-            return (proxy.id, HTTPProxy(host: proxy.host, port: proxy.port, userName: user, password: password))
+            proxies[proxy.id] = HTTPProxy(host: proxy.host, port: proxy.port, userName: user, password: password)
         }
-        state.withLock { state in
+        state.withLock { [owners, proxies] state in
             guard roster.revision > state.revision else { return }
             state.revision = roster.revision
             state.owners = owners
-            state.proxies = Dictionary(uniqueKeysWithValues: proxies)
+            state.proxies = proxies
             // After the owners, so that nobody is let in whose subscription is not known yet.
             trust.trustOnly(owners.values.reduce(into: Set<Thumbprint>()) { $0.formUnion($1) })
         }
